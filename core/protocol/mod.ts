@@ -2,3 +2,4 @@
 export * from "./chat_request.ts";
 export * from "./json.ts";
 export * from "./limits.ts";
+export * from "./trailer.ts";

@@ -2,7 +2,7 @@
  * What the inference worker needs of a language model, wherever it runs.
  * @module
  */
-import type { ChatRequest } from "@lloom/core/protocol";
+import type { ChatRequest, CountedBy } from "@lloom/core/protocol";
 
 /** A model that a backend offers, as far as the backend itself tells. */
 export interface BackendModel {
@@ -23,8 +23,7 @@ export interface BackendModel {
 export interface TokenUsage {
   readonly promptTokens: number;
   readonly completionTokens: number;
-  /** `backend`: its own final usage. `tokenizer`: recounted with the model's tokenizer. `estimate`: with another one. */
-  readonly countedBy: "backend" | "tokenizer" | "estimate";
+  readonly countedBy: CountedBy;
 }
 
 /** One piece of an answer. */

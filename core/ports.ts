@@ -1,0 +1,146 @@
+/**
+ * What core needs and others provide. Each port has one compliance suite that all its
+ * implementations pass.
+ * @module
+ */
+import type { Address, Hash } from "./bytes.ts";
+import type { ErrorData } from "./errors.ts";
+import type {
+  ExecutorAnnouncement,
+  LlmRequestCommitment,
+  LlmResponseCommitment,
+} from "./signing/typed_data.ts";
+
+/** Time, so that tests and simulations can own it. */
+export interface Clock {
+  /** Unix milliseconds. */
+  now(): number;
+  /** Calls `fire` once after `ms`; the function returned disarms it. */
+  setTimer(ms: number, fire: () => void): () => void;
+}
+
+/** A request's commitment before the hashes of its content are known. */
+export type RequestDraft = Omit<LlmRequestCommitment, "promptHash" | "systemPromptHash">;
+
+/** A request as the client signed it. */
+export interface SignedRequest {
+  readonly commitment: LlmRequestCommitment;
+  /** 65 bytes: r, s (low), recovery id 0 or 1. */
+  readonly signature: Uint8Array;
+}
+
+/** A receipt as the executor signed it. */
+export interface SignedResponse {
+  readonly commitment: LlmResponseCommitment;
+  readonly signature: Uint8Array;
+}
+
+/** Signs with this node's key. */
+export interface Signer {
+  readonly address: Address;
+  /**
+   * Hashes body and system prompt with the salt, and signs the whole.
+   * @param systemPrompt empty for none
+   */
+  signRequest(
+    draft: RequestDraft,
+    body: Uint8Array,
+    salt: Uint8Array,
+    systemPrompt: string,
+  ): Promise<SignedRequest & { readonly requestHash: Hash }>;
+  signResponse(commitment: LlmResponseCommitment): Promise<SignedResponse>;
+  /** Signs an announcement over the hash of its exact bytes. */
+  signAnnouncement(
+    fields: Omit<ExecutorAnnouncement, "bodyHash" | "executor">,
+    body: Uint8Array,
+  ): Promise<Uint8Array>;
+}
+
+/** Checks signatures. Every method throws `signature_invalid` for one that is not canonical. */
+export interface Verifier {
+  /**
+   * Who signed a request, having checked that `promptHash` is the hash of `salt` and `body`.
+   * @throws {LloomError} `request_invalid` if it is not
+   */
+  verifyRequest(
+    request: SignedRequest,
+    body: Uint8Array,
+    salt: Uint8Array,
+  ): Promise<{ readonly client: Address; readonly requestHash: Hash }>;
+  /**
+   * Who signed a receipt, having checked that `contentHash` is the hash of the delivered bytes.
+   * @param content the delivered bytes, in order
+   * @throws {LloomError} `receipt_invalid` if it is not
+   */
+  verifyResponse(
+    response: SignedResponse,
+    content: readonly Uint8Array[],
+  ): Promise<{ readonly executor: Address }>;
+  /** Who signed an announcement. The caller compares it with the `executor` it names. */
+  verifyAnnouncement(
+    fields: Omit<ExecutorAnnouncement, "bodyHash">,
+    body: Uint8Array,
+    signature: Uint8Array,
+  ): Promise<{ readonly executor: Address }>;
+}
+
+/**
+ * Remembers which nonces were used, across restarts.
+ * A nonce is forgotten once its deadline, and the clock skew allowed, have passed.
+ */
+export interface NonceStore {
+  /**
+   * Marks a nonce as used; false if it was used already.
+   * @param deadline unix seconds until which the nonce must be remembered
+   * @throws {LloomError} `overloaded` if no more can be remembered
+   */
+  use(client: Address, nonce: bigint, deadline: number): Promise<boolean>;
+}
+
+/** One request to a language model. */
+export interface InferenceJob {
+  /** The model's name as announced. */
+  readonly model: string;
+  /** The chat request, exactly as the client sent it. */
+  readonly body: Uint8Array;
+  /** What the body must agree with. */
+  readonly commitment: LlmRequestCommitment;
+  readonly salt: Uint8Array;
+}
+
+/** How an answer ended. */
+export interface InferenceEnd {
+  /** The last line of the delivered bytes (`protocol/trailer.ts`), already part of `contentHash`. */
+  readonly trailer: Uint8Array;
+  /** keccak256 over every batch and the trailer. */
+  readonly contentHash: Hash;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  /** Whether the model finished by itself. */
+  readonly success: boolean;
+}
+
+/** Receives an answer. Exactly one of `end` and `fail` is the last call. */
+export interface InferenceSink {
+  /** One or more whole lines of JSON, each ended by a line feed. */
+  batch(lines: Uint8Array): void;
+  /** The answer is over: complete, or cut short for the reason in its trailer. */
+  end(end: InferenceEnd): void;
+  /** There is no answer: nothing was delivered. */
+  fail(error: ErrorData): void;
+}
+
+/** An answer being produced. */
+export interface InferenceRun {
+  /** Stops reading from the model until {@linkcode InferenceRun.resume}; a few batches may still come. */
+  pause(): void;
+  resume(): void;
+  /** Stops the model at once. `end` follows with what was delivered, or `fail` if nothing was. */
+  cancel(reason: ErrorData): void;
+}
+
+/** Language models, off the main isolate. */
+export interface Inference {
+  /** Starts an answer. Never throws: what goes wrong comes through the sink. */
+  run(job: InferenceJob, sink: InferenceSink): InferenceRun;
+}

@@ -1,0 +1,73 @@
+/**
+ * The last line of an answer. It is covered by the receipt's `contentHash`, so that how an answer
+ * ended is signed like the answer itself.
+ * @module
+ */
+import { type ErrorData, isErrorCode } from "../errors.ts";
+import { isJsonObject, parseJson } from "./json.ts";
+import { LloomError } from "../errors.ts";
+import { MAX_TEXT_BYTES } from "./limits.ts";
+
+/** Longest trailer: its fields at their largest, with JSON's escapes. */
+export const MAX_TRAILER_BYTES = 16 << 10;
+
+/** Who counted an answer's tokens: `backend`, the model's own `tokenizer`, or an `estimate` by another. */
+export type CountedBy = "backend" | "tokenizer" | "estimate";
+
+/** How an answer ended. */
+export interface Trailer {
+  /** As the model said (`stop`, `length`, `tool_calls`, `content_filter`, …), or `cancelled`, or `error`. */
+  readonly finish: string;
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly countedBy: CountedBy;
+  /** Why the answer is incomplete, where `finish` is `cancelled` or `error`. */
+  readonly error?: ErrorData;
+}
+
+/** A trailer as one line of JSON. */
+export function encodeTrailer(trailer: Trailer): Uint8Array<ArrayBuffer> {
+  const { finish, promptTokens, completionTokens, countedBy, error } = trailer;
+  return new TextEncoder().encode(
+    JSON.stringify({
+      finish,
+      usage: { prompt_tokens: promptTokens, completion_tokens: completionTokens },
+      counted_by: countedBy,
+      ...(error && { error: { code: error.code, message: error.message } }),
+    }) + "\n",
+  );
+}
+
+const isCount = (value: unknown): value is number =>
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+
+const isShortText = (value: unknown): value is string =>
+  typeof value === "string" && value.length <= MAX_TEXT_BYTES;
+
+/** A trailer from its exact bytes. @throws {LloomError} `frame_malformed` */
+export function decodeTrailer(bytes: Uint8Array): Trailer {
+  const value = parseJson(bytes, MAX_TRAILER_BYTES);
+  const usage = isJsonObject(value) ? value.usage : undefined;
+  if (
+    !isJsonObject(value) || !isShortText(value.finish) || !isJsonObject(usage) ||
+    !isCount(usage.prompt_tokens) || !isCount(usage.completion_tokens)
+  ) {
+    throw new LloomError("frame_malformed", "decode trailer: finish or usage missing");
+  }
+  const { counted_by: countedBy, error } = value;
+  if (countedBy !== "backend" && countedBy !== "tokenizer" && countedBy !== "estimate") {
+    throw new LloomError("frame_malformed", "decode trailer: unknown counted_by");
+  }
+  const trailer = {
+    finish: value.finish,
+    promptTokens: usage.prompt_tokens,
+    completionTokens: usage.completion_tokens,
+    countedBy,
+  } as const;
+  if (error === undefined) return trailer;
+  if (!isJsonObject(error) || !isShortText(error.message) || typeof error.code !== "string") {
+    throw new LloomError("frame_malformed", "decode trailer: error without code and message");
+  }
+  const code = isErrorCode(error.code) ? error.code : "internal";
+  return { ...trailer, error: { code, message: error.message } };
+}

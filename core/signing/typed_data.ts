@@ -1,0 +1,127 @@
+/**
+ * The EIP-712 messages of Lloom: what both sides of a request, and every announcement, sign.
+ * Field order is the protocol: it decides the type hash.
+ * @module
+ */
+import { type Address, type Hash, ZERO_ADDRESS } from "../bytes.ts";
+
+/** Where a signature counts: EIP-712's domain. A signature made for one is worthless in another. */
+export interface SigningDomain {
+  readonly name: "Lloom Network";
+  readonly version: "1.0.0";
+  /** 0 on a network without a chain, where all requests are free. */
+  readonly chainId: bigint;
+  /** The payment contract; zero on a network without a chain. */
+  readonly verifyingContract: Address;
+}
+
+/** The domain of a network without a chain. */
+export const FREE_DOMAIN: SigningDomain = {
+  name: "Lloom Network",
+  version: "1.0.0",
+  chainId: 0n,
+  verifyingContract: ZERO_ADDRESS,
+};
+
+/** EIP-712's types of each message, in the form that viem and every wallet take. */
+export const TYPES = {
+  LlmRequestCommitment: [
+    { name: "channelId", type: "bytes32" },
+    { name: "executor", type: "address" },
+    { name: "model", type: "string" },
+    { name: "promptHash", type: "bytes32" },
+    { name: "systemPromptHash", type: "bytes32" },
+    { name: "maxTokens", type: "uint32" },
+    { name: "temperature", type: "uint32" },
+    { name: "inboundPrice", type: "uint256" },
+    { name: "outboundPrice", type: "uint256" },
+    { name: "nonce", type: "uint64" },
+    { name: "deadline", type: "uint64" },
+  ],
+  LlmResponseCommitment: [
+    { name: "requestHash", type: "bytes32" },
+    { name: "client", type: "address" },
+    { name: "model", type: "string" },
+    { name: "contentHash", type: "bytes32" },
+    { name: "inboundTokens", type: "uint32" },
+    { name: "outboundTokens", type: "uint32" },
+    { name: "inboundPrice", type: "uint256" },
+    { name: "outboundPrice", type: "uint256" },
+    { name: "timestamp", type: "uint64" },
+    { name: "success", type: "bool" },
+  ],
+  ExecutorAnnouncement: [
+    { name: "executor", type: "address" },
+    { name: "peerId", type: "string" },
+    { name: "bodyHash", type: "bytes32" },
+    { name: "timestamp", type: "uint64" },
+    { name: "sequence", type: "uint64" },
+  ],
+} as const;
+
+/** {@linkcode LlmRequestCommitment.temperature} of a request that names none: the model's own default applies. */
+export const TEMPERATURE_UNSET = 0xffff_ffff;
+/** {@linkcode LlmRequestCommitment.temperature} is the temperature times this. */
+export const TEMPERATURE_SCALE = 10_000;
+
+/** What a client asks of one executor, and on what terms. Signed by the client. */
+export interface LlmRequestCommitment {
+  /** The payment channel; zero for a free request. */
+  readonly channelId: Hash;
+  readonly executor: Address;
+  readonly model: string;
+  /** keccak256(salt ‖ body): the exact bytes of the chat request, unguessable from the hash alone. */
+  readonly promptHash: Hash;
+  /** keccak256(salt ‖ UTF-8 of the system prompt); zero if there is none. */
+  readonly systemPromptHash: Hash;
+  /** The most tokens of answer that the client pays for. */
+  readonly maxTokens: number;
+  /** Times 10,000; {@linkcode TEMPERATURE_UNSET} if the request names none. */
+  readonly temperature: number;
+  /** Base units of the channel's asset per 1,000,000 tokens of prompt. */
+  readonly inboundPrice: bigint;
+  /** Base units of the channel's asset per 1,000,000 tokens of answer. */
+  readonly outboundPrice: bigint;
+  /** Any 64-bit number that this client has not used with this executor before the deadline. */
+  readonly nonce: bigint;
+  /** Unix seconds; the request is refused, and its answer may not be dated, after it. */
+  readonly deadline: bigint;
+}
+
+/** What an executor delivered: the receipt. Signed by the executor. */
+export interface LlmResponseCommitment {
+  /** EIP-712 hashStruct of the {@linkcode LlmRequestCommitment}. */
+  readonly requestHash: Hash;
+  readonly client: Address;
+  readonly model: string;
+  /** keccak256 of all delivered bytes in order, the trailer last. */
+  readonly contentHash: Hash;
+  readonly inboundTokens: number;
+  readonly outboundTokens: number;
+  readonly inboundPrice: bigint;
+  readonly outboundPrice: bigint;
+  /** Unix seconds. */
+  readonly timestamp: bigint;
+  /** False for an answer that was cancelled or that failed on the way. */
+  readonly success: boolean;
+}
+
+/** That an executor said the announcement whose bytes hash to `bodyHash`. Signed by the executor. */
+export interface ExecutorAnnouncement {
+  readonly executor: Address;
+  readonly peerId: string;
+  readonly bodyHash: Hash;
+  /** Unix milliseconds. */
+  readonly timestamp: bigint;
+  /** Grows with every announcement of this executor; the larger one counts. */
+  readonly sequence: bigint;
+}
+
+/** The messages by their EIP-712 type name. */
+export interface Messages {
+  LlmRequestCommitment: LlmRequestCommitment;
+  LlmResponseCommitment: LlmResponseCommitment;
+  ExecutorAnnouncement: ExecutorAnnouncement;
+}
+/** An EIP-712 type name. */
+export type MessageType = keyof Messages;
