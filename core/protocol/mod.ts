@@ -3,3 +3,8 @@ export * from "./chat_request.ts";
 export * from "./json.ts";
 export * from "./limits.ts";
 export * from "./trailer.ts";
+export * from "./announcement.ts";
+export * from "./cbor.ts";
+export * from "./commitments.ts";
+export * from "./infer/mod.ts";
+export * from "./text.ts";

@@ -1,0 +1,161 @@
+/**
+ * What an executor tells the network about itself. The body's exact bytes are signed, so a
+ * validator can hand an announcement on and nobody needs to trust the validator.
+ * @module
+ */
+import { type Address, fromHex } from "../bytes.ts";
+import { type CborValue, encodeCbor, Fields } from "./cbor.ts";
+import {
+  MAX_ADDRESSES_PER_EXECUTOR,
+  MAX_ANNOUNCEMENT_BYTES,
+  MAX_FEATURES_PER_MODEL,
+  MAX_MODEL_NAME_BYTES,
+  MAX_MODELS_PER_EXECUTOR,
+  MAX_TEXT_BYTES,
+} from "./limits.ts";
+
+/** Longest text of a PeerId; ours have 53 characters. */
+const MAX_PEER_ID_BYTES = 128;
+/** Longest multiaddr: a relayed one names two peers. */
+const MAX_MULTIADDR_BYTES = 512;
+/** No model has a longer context; it keeps sums of tokens far from 2^53. */
+const MAX_CONTEXT_LENGTH = 1 << 30;
+
+/** How one model has performed at one executor. */
+export interface ModelPerformance {
+  readonly tokensPerSecond: number;
+  readonly timeToFirstTokenMs: number;
+  /** Share of requests that ended well, 0 to 1. */
+  readonly successRate: number;
+}
+
+/** One model at one executor. */
+export interface ModelOffer {
+  readonly id: string;
+  /** What serves it: `ollama`, `vllm`, `embedded`, … */
+  readonly backend: string;
+  /** Tokens of prompt and answer together; absent if unknown. */
+  readonly contextLength?: number;
+  readonly features: readonly string[];
+  readonly architecture?: string;
+  readonly size?: string;
+  readonly available: boolean;
+  /** Base units per 1,000,000 tokens of prompt. */
+  readonly inboundPrice: bigint;
+  /** Base units per 1,000,000 tokens of answer. */
+  readonly outboundPrice: bigint;
+  readonly performance?: ModelPerformance;
+}
+
+/** What an executor announces. */
+export interface Announcement {
+  /** `initial` at start, `update` on change, `heartbeat` otherwise, `removal` at shutdown. Each but the last is complete. */
+  readonly kind: "initial" | "update" | "heartbeat" | "removal";
+  readonly peerId: string;
+  readonly executor: Address;
+  readonly multiaddrs: readonly string[];
+  readonly models: readonly ModelOffer[];
+  /** Requests being served and waiting, and how many it serves at once. */
+  readonly load: { readonly active: number; readonly queued: number; readonly capacity: number };
+  /** Unix milliseconds. */
+  readonly timestamp: number;
+  /** Grows with every announcement of this executor, across restarts. */
+  readonly sequence: bigint;
+}
+
+/** An announcement as it travels: exact bytes and the signature over their hash. */
+export interface SignedAnnouncement {
+  readonly body: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+const KINDS = ["initial", "update", "heartbeat", "removal"] as const;
+
+/** An announcement's body: the bytes that are signed. */
+export function encodeAnnouncement(a: Announcement): Uint8Array {
+  return encodeCbor({
+    v: 2,
+    kind: a.kind,
+    peerId: a.peerId,
+    executor: fromHex(a.executor),
+    multiaddrs: a.multiaddrs,
+    models: a.models.map(offerFields),
+    load: { ...a.load },
+    timestamp: a.timestamp,
+    sequence: a.sequence,
+  });
+}
+
+function offerFields(offer: ModelOffer): CborValue {
+  const { inboundPrice, outboundPrice, performance, ...rest } = offer;
+  return {
+    ...rest,
+    inboundPrice: String(inboundPrice),
+    outboundPrice: String(outboundPrice),
+    performance: performance && { ...performance },
+  };
+}
+
+/** The reverse of {@linkcode encodeAnnouncement}. @throws {LloomError} `frame_*` */
+export function decodeAnnouncement(body: Uint8Array): Announcement {
+  const f = Fields.decode(body, MAX_ANNOUNCEMENT_BYTES, "announcement");
+  f.uint("v", 2);
+  const load = f.fields("load");
+  const announcement = {
+    kind: f.oneOf("kind", KINDS),
+    peerId: f.text("peerId", MAX_PEER_ID_BYTES),
+    executor: f.address("executor"),
+    multiaddrs: f.texts("multiaddrs", MAX_ADDRESSES_PER_EXECUTOR, MAX_MULTIADDR_BYTES),
+    models: f.list("models", MAX_MODELS_PER_EXECUTOR, readOffer),
+    load: {
+      active: load.uint("active", 1e6),
+      queued: load.uint("queued", 1e6),
+      capacity: load.uint("capacity", 1e6),
+    },
+    timestamp: f.uint("timestamp"),
+    sequence: f.uint64("sequence"),
+  };
+  f.finish();
+  return announcement;
+}
+
+function readOffer(f: Fields): ModelOffer {
+  const offer = {
+    id: f.text("id", MAX_MODEL_NAME_BYTES),
+    backend: f.text("backend", 64),
+    features: f.texts("features", MAX_FEATURES_PER_MODEL, 64),
+    available: f.boolean("available"),
+    inboundPrice: f.amount("inboundPrice"),
+    outboundPrice: f.amount("outboundPrice"),
+    ...(f.has("contextLength") && { contextLength: f.uint("contextLength", MAX_CONTEXT_LENGTH) }),
+    ...(f.has("architecture") && { architecture: f.text("architecture", MAX_TEXT_BYTES) }),
+    ...(f.has("size") && { size: f.text("size", MAX_TEXT_BYTES) }),
+    ...(f.has("performance") && { performance: readPerformance(f.fields("performance")) }),
+  };
+  f.finish();
+  return offer;
+}
+
+function readPerformance(f: Fields): ModelPerformance {
+  return {
+    tokensPerSecond: f.number("tokensPerSecond", 0, 1e6),
+    timeToFirstTokenMs: f.number("timeToFirstTokenMs", 0, 1e9),
+    successRate: f.number("successRate", 0, 1),
+  };
+}
+
+/** A signed announcement as one message: what gossip carries, and registries hand on. */
+export function encodeSignedAnnouncement({ body, signature }: SignedAnnouncement): Uint8Array {
+  return encodeCbor({ body, signature });
+}
+
+/** The reverse of {@linkcode encodeSignedAnnouncement}. @throws {LloomError} `frame_*` */
+export function decodeSignedAnnouncement(bytes: Uint8Array): SignedAnnouncement {
+  const f = Fields.decode(bytes, MAX_ANNOUNCEMENT_BYTES + 256, "signed announcement");
+  const signed = {
+    body: f.bytes("body", 1, MAX_ANNOUNCEMENT_BYTES),
+    signature: f.bytes("signature", 65, 65),
+  };
+  f.finish();
+  return signed;
+}

@@ -1,0 +1,12 @@
+/** `cancel`, client → executor: stop, and send the receipt for what was delivered. @module */
+import { encodeCbor } from "../cbor.ts";
+
+/** A cancellation. It has no fields. */
+export interface CancelFrame {
+  readonly type: "cancel";
+}
+
+/** A `cancel` frame's bytes. */
+export function encodeCancel(): Uint8Array {
+  return encodeCbor({ t: "cancel" });
+}

@@ -1,0 +1,33 @@
+/** `open`, client → executor: one request. @module */
+import { encodeCbor, type Fields } from "../cbor.ts";
+import { readSignedRequest, signedRequestFields } from "../commitments.ts";
+import type { SignedRequest } from "../../ports.ts";
+import { MAX_BODY_BYTES } from "../limits.ts";
+
+/** Bytes of salt that go into a request's hashes, so that a prompt cannot be guessed from the chain. */
+export const SALT_BYTES = 32;
+
+/** A request as it travels. */
+export interface OpenFrame {
+  readonly type: "open";
+  /** The chat request: exact bytes, which are hashed and never re-encoded. */
+  readonly body: Uint8Array;
+  /** {@linkcode SALT_BYTES} random bytes. */
+  readonly salt: Uint8Array;
+  readonly request: SignedRequest;
+}
+
+/** An `open` frame's bytes. */
+export function encodeOpen({ body, salt, request }: Omit<OpenFrame, "type">): Uint8Array {
+  return encodeCbor({ t: "open", body, salt, ...signedRequestFields(request) });
+}
+
+/** The fields of an `open` frame. @throws {LloomError} `frame_malformed` */
+export function readOpen(fields: Fields): OpenFrame {
+  return {
+    type: "open",
+    body: fields.bytes("body", 2, MAX_BODY_BYTES),
+    salt: fields.bytes("salt", SALT_BYTES, SALT_BYTES),
+    request: readSignedRequest(fields),
+  };
+}
