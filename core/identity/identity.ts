@@ -1,0 +1,71 @@
+/** A node's key, and the names that follow from it. @module */
+import { secp256k1 } from "@noble/curves/secp256k1";
+import { type Address, fromHex, toHex } from "../bytes.ts";
+import { LloomError } from "../errors.ts";
+import { noblePrimitives } from "../signing/noble_primitives.ts";
+import { peerIdOfPublicKey } from "./peer_id.ts";
+
+function assertPrivateKey(privateKey: Uint8Array): void {
+  if (!secp256k1.utils.isValidSecretKey(privateKey)) {
+    throw new LloomError("identity_invalid", "read private key: not a secp256k1 key");
+  }
+}
+
+/**
+ * One secp256k1 key with its two names: the PeerId that the network knows, and the Ethereum address
+ * that signatures and payments know. The key is shown by nothing but
+ * {@linkcode Identity.exportPrivateKey}: not by JSON, not by inspection, not by errors.
+ */
+export class Identity {
+  readonly #privateKey: Uint8Array;
+  /** The libp2p PeerId as text: `16Uiu2HA…`. */
+  readonly peerId: string;
+  /** The Ethereum address, lower-case. */
+  readonly address: Address;
+
+  /**
+   * @param privateKey 32 bytes, copied
+   * @throws {LloomError} `identity_invalid` if it is not a secp256k1 key
+   */
+  constructor(privateKey: Uint8Array) {
+    assertPrivateKey(privateKey);
+    this.#privateKey = privateKey.slice();
+    this.peerId = peerIdOfPublicKey(secp256k1.getPublicKey(privateKey, true));
+    this.address = noblePrimitives.addressOf(privateKey);
+  }
+
+  /** A copy of the private key: for the signer, the libp2p node and the key file only. */
+  exportPrivateKey(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#privateKey);
+  }
+}
+
+/** A new identity, from the platform's source of randomness. */
+export function generateIdentity(): Identity {
+  return new Identity(secp256k1.utils.randomSecretKey());
+}
+
+/**
+ * A private key from text: 64 hex digits of either case, with or without `0x`, and nothing else.
+ * @throws {LloomError} `identity_invalid` if it is not a secp256k1 key; never quotes the text
+ */
+export function parsePrivateKey(text: string): Uint8Array<ArrayBuffer> {
+  const digits = /^(?:0x)?([0-9a-fA-F]{64})$/.exec(text)?.[1];
+  if (digits === undefined) {
+    throw new LloomError("identity_invalid", "read private key: not 64 hex digits");
+  }
+  const privateKey = fromHex(`0x${digits}`);
+  assertPrivateKey(privateKey);
+  return privateKey;
+}
+
+/** An address with EIP-55's checksum in the case of its letters: for people to read and copy. */
+export function toChecksumAddress(address: Address): string {
+  const digits = address.slice(2).toLowerCase();
+  const hash = toHex(noblePrimitives.keccak256(new TextEncoder().encode(digits))).slice(2);
+  let text = "0x";
+  for (let i = 0; i < digits.length; i++) {
+    text += parseInt(hash[i]!, 16) >= 8 ? digits[i]!.toUpperCase() : digits[i]!;
+  }
+  return text;
+}
