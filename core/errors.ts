@@ -26,6 +26,7 @@ const CODES = [
   "feature_unsupported",
   "context_length_exceeded",
   "price_too_low",
+  "payment_required", // priced, and sent without a payment channel
   "overloaded", // the queue is full; `retryAfterMs` says when to try again
   "rate_limited",
   "shutting_down",

@@ -144,3 +144,20 @@ export interface Inference {
   /** Starts an answer. Never throws: what goes wrong comes through the sink. */
   run(job: InferenceJob, sink: InferenceSink): InferenceRun;
 }
+
+/**
+ * A stream of whole messages between two peers, with back-pressure both ways
+ * (`net/frame_stream.ts` over libp2p).
+ */
+export interface MessageStream {
+  /** The next message; undefined once the other side has ended in order. @throws {LloomError} if the stream broke */
+  next(): Promise<Uint8Array | undefined>;
+  /** Queues a message; false if the other side should be waited for with {@linkcode MessageStream.drained}. */
+  send(message: Uint8Array): boolean;
+  /** Resolves when more can be sent. @throws {LloomError} if the stream broke */
+  drained(signal?: AbortSignal): Promise<void>;
+  /** Ends this side in order, after all that was sent. */
+  close(): Promise<void>;
+  /** Breaks the stream, in both directions. */
+  abort(error: Error): void;
+}

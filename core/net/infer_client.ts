@@ -1,0 +1,344 @@
+/**
+ * The client's side of `/lloom/llm/2.0.0`: signs a request, sends it to one executor, and carries
+ * out what {@linkcode ClientSession} decides. Streams are kept and used again.
+ * @module
+ */
+import { type Address, concat, type Hash } from "../bytes.ts";
+import { type ErrorData, LloomError } from "../errors.ts";
+import type {
+  Clock,
+  MessageStream,
+  RequestDraft,
+  SignedRequest,
+  SignedResponse,
+  Signer,
+  Verifier,
+} from "../ports.ts";
+import {
+  decodeExecutorFrame,
+  encodeCancel,
+  encodeOpen,
+  SALT_BYTES,
+} from "../protocol/infer/mod.ts";
+import type { Trailer } from "../protocol/trailer.ts";
+import {
+  type ClientEffect,
+  type ClientEvent,
+  ClientSession,
+  type ClientSessionOptions,
+  type ClientTimer,
+} from "../session/client_session.ts";
+import { AnswerQueue } from "./answer_queue.ts";
+import { IdleStreams } from "./idle_streams.ts";
+
+/** What an {@linkcode InferClient} works with. */
+export interface InferClientComponents {
+  readonly clock: Clock;
+  readonly signer: Signer;
+  readonly verifier: Verifier;
+  /** Opens a stream to an executor. @throws {LloomError} `peer_unreachable` */
+  readonly openStream: (executor: ExecutorPeer, signal: AbortSignal) => Promise<MessageStream>;
+}
+
+/** An executor to ask. */
+export interface ExecutorPeer {
+  readonly peerId: string;
+  readonly address: Address;
+  readonly multiaddrs?: readonly string[];
+}
+
+/** One request, before it is signed. */
+export interface InferRequest {
+  /** The chat request's exact bytes. */
+  readonly body: Uint8Array;
+  /** Its system prompt; empty for none. */
+  readonly systemPrompt: string;
+  /** Makes the commitment; called again, for another nonce, where a request must be sent anew. */
+  readonly draft: () => RequestDraft;
+}
+
+/** A proven answer: everything needed to show, to anyone, what was asked and delivered. */
+export interface Receipt {
+  readonly executor: ExecutorPeer;
+  readonly request: SignedRequest;
+  readonly requestHash: Hash;
+  readonly salt: Uint8Array;
+  readonly response: SignedResponse;
+  readonly trailer: Trailer;
+  /** All delivered bytes, the trailer last: what `contentHash` is the hash of. */
+  readonly content: Uint8Array;
+  /** Why the caller cancelled, if it did. */
+  readonly cancelled?: ErrorData;
+}
+
+/**
+ * An answer under way: iterate for its lines as they come. Iteration ends when a receipt proves
+ * that the answer is complete, and throws otherwise: also where a receipt proves a part of it.
+ * Leaving the iteration early cancels the request.
+ */
+export interface InferAnswer extends AsyncIterable<Uint8Array> {
+  /** The proof, also of a part; rejects if there is none. */
+  readonly receipt: Promise<Receipt>;
+}
+
+/** Asks executors. */
+export class InferClient {
+  readonly #components: InferClientComponents;
+  readonly #options: ClientSessionOptions;
+  readonly #idle: IdleStreams;
+
+  constructor(options: ClientSessionOptions, components: InferClientComponents) {
+    this.#options = options;
+    this.#components = components;
+    this.#idle = new IdleStreams(components.clock);
+  }
+
+  /**
+   * Sends one request to one executor. Errors come through the answer.
+   * @param signal cancels: the model stops, and the answer ends with a receipt for what was delivered
+   */
+  ask(
+    executor: ExecutorPeer,
+    request: InferRequest,
+    signal?: AbortSignal,
+    options: ClientSessionOptions = {},
+  ): InferAnswer {
+    const asking = new Asking(
+      executor,
+      request,
+      { ...this.#options, ...options },
+      this.#components,
+      this.#idle,
+    );
+    return asking.start(signal);
+  }
+
+  /** Opens a stream ahead of the first request, to save its negotiation then. */
+  async prepare(executor: ExecutorPeer, signal: AbortSignal): Promise<void> {
+    this.#idle.put(executor.peerId, await this.#components.openStream(executor, signal));
+  }
+
+  /** Closes the idle streams. */
+  async stop(): Promise<void> {
+    await this.#idle.stop();
+  }
+}
+
+/** One request under way: the shell around a {@linkcode ClientSession}. */
+class Asking {
+  readonly #executor: ExecutorPeer;
+  readonly #request: InferRequest;
+  readonly #options: ClientSessionOptions;
+  readonly #components: InferClientComponents;
+  readonly #idle: IdleStreams;
+  readonly #cancelled = new AbortController();
+  readonly #queue = new AnswerQueue(() => this.#cancel(LEFT));
+  readonly #receipt = Promise.withResolvers<Receipt>();
+  readonly #timers = new Map<ClientTimer, () => void>();
+  #session: ClientSession | undefined;
+  #stream: MessageStream | undefined;
+  #signed: SignedRequest & { readonly requestHash: Hash } | undefined;
+  #salt: Uint8Array = new Uint8Array(0);
+  #content: Uint8Array[] = [];
+
+  constructor(
+    executor: ExecutorPeer,
+    request: InferRequest,
+    options: ClientSessionOptions,
+    components: InferClientComponents,
+    idle: IdleStreams,
+  ) {
+    this.#executor = executor;
+    this.#request = request;
+    this.#options = options;
+    this.#components = components;
+    this.#idle = idle;
+  }
+
+  start(signal: AbortSignal | undefined): InferAnswer {
+    const onAbort = () => this.#cancel(LloomError.wrap(signal!.reason, "aborted").toData());
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener("abort", onAbort);
+    this.#receipt.promise
+      .then((receipt) => this.#finishQueue(receipt), (error) => this.#queue.fail(error))
+      .finally(() => signal?.removeEventListener("abort", onAbort));
+    this.#run().catch((thrown) => this.#receipt.reject(LloomError.wrap(thrown)));
+    return {
+      receipt: this.#receipt.promise,
+      [Symbol.asyncIterator]: () => this.#queue[Symbol.asyncIterator](),
+    };
+  }
+
+  /** Only a whole answer ends in silence. */
+  #finishQueue({ response, trailer, cancelled }: Receipt): void {
+    if (response.commitment.success) return this.#queue.end();
+    this.#queue.fail(LloomError.from(cancelled ?? trailer.error ?? INCOMPLETE));
+  }
+
+  async #run(): Promise<void> {
+    const kept = this.#idle.take(this.#executor.peerId);
+    if (kept !== undefined) {
+      const heard = await this.#exchange(() => Promise.resolve(kept));
+      // The executor closed this idle stream while we took it up, and never saw the request.
+      if (heard) return;
+    }
+    const { openStream } = this.#components;
+    const { signal } = this.#cancelled;
+    const heard = await this.#exchange(() => openStream(this.#executor, signal));
+    if (!heard) {
+      throw new LloomError("stream_broken", "ask executor: it closed the stream unheard");
+    }
+  }
+
+  /**
+   * One request on one stream, to its end.
+   * @returns false if the stream ended before the executor said anything
+   */
+  async #exchange(open: () => Promise<MessageStream>): Promise<boolean> {
+    const { signer, clock } = this.#components;
+    this.#cancelled.signal.throwIfAborted();
+    this.#salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
+    const { body, systemPrompt, draft } = this.#request;
+    const opening = open();
+    const signing = signer.signRequest(draft(), body, this.#salt, systemPrompt);
+    const [opened, signed] = await Promise.allSettled([opening, signing]);
+    if (opened.status === "rejected") throw opened.reason;
+    const stream = this.#stream = opened.value;
+    if (signed.status === "rejected") {
+      stream.abort(LloomError.wrap(signed.reason));
+      throw signed.reason;
+    }
+    this.#signed = signed.value;
+    const session = this.#session = new ClientSession(
+      { request: this.#signed, requestHash: this.#signed.requestHash, client: signer.address },
+      this.#options,
+    );
+    this.#dispatch({ type: "start" });
+    const { signal } = this.#cancelled;
+    if (signal.aborted) this.#dispatch({ type: "cancel", reason: reasonOf(signal) });
+
+    let heard = false;
+    while (!session.over) {
+      let event: ClientEvent;
+      try {
+        const message = await stream.next();
+        if (message === undefined && !heard && !signal.aborted) return this.#abandon(stream);
+        heard = true;
+        event = message === undefined
+          ? { type: "cut" }
+          : { type: "frame", frame: decodeExecutorFrame(message), nowMs: clock.now() };
+      } catch (thrown) {
+        const error = LloomError.wrap(thrown, "stream_broken", "read answer");
+        if (!heard && error.code === "stream_broken" && !signal.aborted && !session.over) {
+          return this.#abandon(stream);
+        }
+        event = { type: "cut", error: error.toData() };
+      }
+      this.#dispatch(event);
+      if (event.type === "frame" && event.frame.type === "receipt") break;
+      await this.#queue.room;
+    }
+    return true;
+  }
+
+  #abandon(stream: MessageStream): boolean {
+    this.#disarmAll();
+    this.#session = undefined;
+    stream.abort(new LloomError("stream_broken", "ask executor: closed unheard"));
+    return false;
+  }
+
+  #cancel(reason: ErrorData): void {
+    if (this.#cancelled.signal.aborted) return;
+    this.#cancelled.abort(LloomError.from(reason));
+    this.#dispatch({ type: "cancel", reason });
+  }
+
+  #dispatch(event: ClientEvent): void {
+    for (const effect of this.#session?.handle(event) ?? []) this.#do(effect);
+  }
+
+  #do(effect: ClientEffect): void {
+    const stream = this.#stream!;
+    switch (effect.type) {
+      case "send":
+        // What is still on its way must be read: the receipt covers it.
+        if (effect.frame === "cancel") this.#queue.lift();
+        return this.#send(
+          effect.frame === "cancel" ? encodeCancel() : encodeOpen({
+            body: this.#request.body,
+            salt: this.#salt,
+            request: this.#signed!,
+          }),
+        );
+      case "arm":
+        this.#timers.get(effect.timer)?.();
+        this.#timers.set(
+          effect.timer,
+          this.#components.clock.setTimer(
+            effect.ms,
+            () => this.#dispatch({ type: "timer", timer: effect.timer }),
+          ),
+        );
+        return;
+      case "disarm":
+        this.#timers.get(effect.timer)?.();
+        this.#timers.delete(effect.timer);
+        return;
+      case "deliver":
+        this.#content.push(effect.lines);
+        return this.#queue.push(effect.lines);
+      case "verify":
+        this.#content.push(effect.trailer);
+        this.#components.verifier.verifyResponse(effect.response, this.#content).then(
+          ({ executor }) => this.#dispatch({ type: "verified", executor }),
+          (thrown) =>
+            this.#dispatch({ type: "unverified", error: LloomError.wrap(thrown).toData() }),
+        );
+        return;
+      case "finish":
+        return this.#receipt.resolve({
+          executor: this.#executor,
+          request: { commitment: this.#signed!.commitment, signature: this.#signed!.signature },
+          requestHash: this.#signed!.requestHash,
+          salt: this.#salt,
+          response: effect.response,
+          trailer: effect.trailer,
+          content: concat(this.#content),
+          ...(effect.cancelled && { cancelled: effect.cancelled }),
+        });
+      case "fail":
+        return this.#receipt.reject(LloomError.from(effect.error));
+      case "release":
+        return this.#idle.put(this.#executor.peerId, stream);
+      case "abort":
+        return stream.abort(LloomError.from(effect.error));
+    }
+  }
+
+  #send(message: Uint8Array): void {
+    try {
+      // One request and one cancel: nothing here can outrun the stream's own buffer.
+      this.#stream!.send(message);
+    } catch (thrown) {
+      const error = LloomError.wrap(thrown, "stream_broken", "send request").toData();
+      this.#dispatch({ type: "cut", error });
+    }
+  }
+
+  #disarmAll(): void {
+    for (const disarm of this.#timers.values()) disarm();
+    this.#timers.clear();
+  }
+}
+
+const LEFT: ErrorData = { code: "aborted", message: "read answer: the caller left" };
+
+const INCOMPLETE: ErrorData = {
+  code: "stream_broken",
+  message: "read answer: the executor ended it early",
+};
+
+function reasonOf(signal: AbortSignal): ErrorData {
+  return LloomError.wrap(signal.reason, "aborted").toData();
+}

@@ -1,0 +1,362 @@
+/**
+ * The executor's side of `/lloom/llm/2.0.0`: reads requests from a stream, one after the other,
+ * and carries out what {@linkcode ExecutorSession} decides.
+ * @module
+ */
+import type { Address } from "../bytes.ts";
+import { type ErrorData, LloomError } from "../errors.ts";
+import type {
+  Clock,
+  Inference,
+  InferenceRun,
+  MessageStream,
+  NonceStore,
+  SignedResponse,
+  Signer,
+  Verifier,
+} from "../ports.ts";
+import {
+  decodeClientFrame,
+  encodeAccept,
+  encodeDelta,
+  encodeReceipt,
+  encodeReject,
+  type OpenFrame,
+} from "../protocol/infer/mod.ts";
+import { IDLE_STREAM_MS } from "../protocol/limits.ts";
+import {
+  type ExecutorEffect,
+  type ExecutorEvent,
+  ExecutorSession,
+  type ExecutorSessionOptions,
+  type ExecutorTimer,
+} from "../session/executor_session.ts";
+import { checkTerms, type Terms } from "../session/terms.ts";
+
+/** What an {@linkcode InferServer} works with. */
+export interface InferServerComponents {
+  readonly clock: Clock;
+  readonly signer: Signer;
+  readonly verifier: Verifier;
+  readonly nonces: NonceStore;
+  readonly terms: Terms;
+  /** What serves a model that {@linkcode Terms} offers. */
+  readonly inference: (model: string) => Inference | undefined;
+  /** Told of every request's end. */
+  readonly onDone?: (served: ServedRequest) => void;
+}
+
+/** How a request ended, for statistics and records. */
+export interface ServedRequest {
+  readonly model: string;
+  /** Who asked; absent if that was not established. */
+  readonly client?: Address;
+  /** The receipt, if one was signed. */
+  readonly response?: SignedResponse;
+  readonly error?: ErrorData;
+  /** From the request's arrival, in milliseconds. */
+  readonly durationMs: number;
+  /** Until the first delta; absent if there was none. */
+  readonly firstDeltaMs?: number;
+}
+
+/** Serves inference on any number of streams. */
+export class InferServer {
+  readonly #components: InferServerComponents;
+  readonly #options: ExecutorSessionOptions;
+  readonly #running = new Set<Serving>();
+  #stopping = false;
+
+  constructor(options: ExecutorSessionOptions, components: InferServerComponents) {
+    this.#options = options;
+    this.#components = components;
+  }
+
+  /** Requests under way. */
+  get active(): number {
+    return this.#running.size;
+  }
+
+  /** Serves one stream until it ends. Never throws: what a peer does wrong ends its own stream. */
+  async serve(stream: MessageStream): Promise<void> {
+    let current: Serving | undefined;
+    const idle = new IdleTimer(this.#components.clock, stream);
+    try {
+      for (;;) {
+        if (current === undefined || current.over) idle.start();
+        const message = await stream.next();
+        idle.stop();
+        if (message === undefined) break;
+        const frame = decodeClientFrame(message);
+        if (frame.type === "cancel") {
+          // A cancel that crosses the receipt on its way finds nothing to cancel.
+          current?.dispatch({ type: "cancel" });
+          continue;
+        }
+        if (current !== undefined && !current.over) {
+          throw new LloomError("protocol_violation", "read request: one is under way");
+        }
+        current = this.#serveOne(stream, frame, idle);
+      }
+      if (current === undefined || current.over) return await stream.close();
+      throw new LloomError("aborted", "serve request: the client is gone");
+    } catch (thrown) {
+      await this.#failStream(stream, current, LloomError.wrap(thrown, "stream_broken"));
+    } finally {
+      idle.close();
+    }
+  }
+
+  /** Takes no more requests; gives those under way `graceMs`, then ends them with a partial receipt. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    const ended = Promise.all([...this.#running].map((serving) => serving.ended));
+    const disarm = this.#components.clock.setTimer(graceMs, () => {
+      for (const serving of this.#running) serving.dispatch({ type: "shutdown" });
+    });
+    await ended;
+    disarm();
+  }
+
+  #serveOne(stream: MessageStream, open: OpenFrame, idle: IdleTimer): Serving {
+    const serving = new Serving(stream, open, this.#options, this.#components);
+    this.#running.add(serving);
+    serving.ended.then(() => {
+      this.#running.delete(serving);
+      idle.start();
+    });
+    const nowMs = this.#components.clock.now();
+    const refused: ErrorData | undefined = this.#stopping
+      ? { code: "shutting_down", message: "admit request: this executor is shutting down" }
+      : checkTerms(open.request.commitment, this.#components.terms, nowMs);
+    serving.dispatch({ type: "open", nowMs, ...(refused && { refused }) });
+    return serving;
+  }
+
+  async #failStream(
+    stream: MessageStream,
+    current: Serving | undefined,
+    error: LloomError,
+  ): Promise<void> {
+    if (current !== undefined && !current.over) {
+      current.dispatch({ type: "cut", error: error.toData() });
+      stream.abort(error);
+      return;
+    }
+    if (!error.code.startsWith("frame_")) return stream.abort(error);
+    try {
+      stream.send(encodeReject({ error: error.toData() }));
+      await stream.close();
+    } catch (cause) {
+      stream.abort(LloomError.wrap(cause, "stream_broken"));
+    }
+  }
+}
+
+/** Closes a stream on which no request came for a while. */
+class IdleTimer {
+  readonly #clock: Clock;
+  readonly #stream: MessageStream;
+  #disarm: (() => void) | undefined;
+  #closed = false;
+
+  constructor(clock: Clock, stream: MessageStream) {
+    this.#clock = clock;
+    this.#stream = stream;
+  }
+
+  start(): void {
+    this.stop();
+    if (this.#closed) return;
+    this.#disarm = this.#clock.setTimer(
+      IDLE_STREAM_MS,
+      () => this.#stream.abort(new LloomError("timeout", "serve stream: idle")),
+    );
+  }
+
+  stop(): void {
+    this.#disarm?.();
+    this.#disarm = undefined;
+  }
+
+  /** Stops for good: the stream is over. */
+  close(): void {
+    this.#closed = true;
+    this.stop();
+  }
+}
+
+/** One request being served: the shell around an {@linkcode ExecutorSession}. */
+class Serving {
+  readonly ended: Promise<void>;
+  readonly #resolveEnded: () => void;
+  readonly #stream: MessageStream;
+  readonly #open: OpenFrame;
+  readonly #components: InferServerComponents;
+  readonly #session: ExecutorSession;
+  readonly #timers = new Map<ExecutorTimer, () => void>();
+  readonly #events: ExecutorEvent[] = [];
+  readonly #startMs: number;
+  #firstDeltaMs: number | undefined;
+  #client: Address | undefined;
+  #run: InferenceRun | undefined;
+  #handling = false;
+  #congested = false;
+
+  constructor(
+    stream: MessageStream,
+    open: OpenFrame,
+    options: ExecutorSessionOptions,
+    components: InferServerComponents,
+  ) {
+    this.#stream = stream;
+    this.#open = open;
+    this.#components = components;
+    this.#session = new ExecutorSession(open, options);
+    this.#startMs = components.clock.now();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.ended = promise;
+    this.#resolveEnded = resolve;
+  }
+
+  get over(): boolean {
+    return this.#session.over;
+  }
+
+  /** Handles an event, after those before it: an effect may cause the next event at once. */
+  dispatch(event: ExecutorEvent): void {
+    this.#events.push(event);
+    if (this.#handling) return;
+    this.#handling = true;
+    try {
+      for (let next = this.#events.shift(); next !== undefined; next = this.#events.shift()) {
+        for (const effect of this.#session.handle(next)) this.#do(effect);
+      }
+    } finally {
+      this.#handling = false;
+    }
+  }
+
+  #do(effect: ExecutorEffect): void {
+    const { verifier, signer, nonces, clock } = this.#components;
+    const { request, body, salt } = this.#open;
+    switch (effect.type) {
+      case "verify":
+        return this.#await(
+          verifier.verifyRequest(request, body, salt),
+          (verified) => ({ type: "verified", ...verified }),
+          (error) => ({ type: "refused", error }),
+        );
+      case "admit": {
+        this.#client = effect.client;
+        const { nonce, deadline } = request.commitment;
+        return this.#await(
+          nonces.use(effect.client, nonce, Number(deadline)),
+          (isNew) => isNew ? { type: "admitted" } : { type: "refused", error: REPLAYED },
+          (error) => ({ type: "refused", error }),
+        );
+      }
+      case "run":
+        return this.#start();
+      case "pause":
+        return this.#run?.pause();
+      case "resume":
+        return this.#run?.resume();
+      case "cancel_run":
+        return this.#run?.cancel(effect.reason);
+      case "sign":
+        return this.#await(
+          signer.signResponse(effect.commitment),
+          (response) => ({ type: "signed", response }),
+          (error) => ({ type: "unsigned", error }),
+        );
+      case "accept":
+        return this.#send(encodeAccept(effect));
+      case "delta":
+        this.#firstDeltaMs ??= clock.now() - this.#startMs;
+        return this.#send(encodeDelta(effect));
+      case "receipt":
+        return this.#send(encodeReceipt(effect));
+      case "reject":
+        return this.#send(encodeReject(effect));
+      case "arm":
+        this.#disarm(effect.timer);
+        this.#timers.set(
+          effect.timer,
+          clock.setTimer(effect.ms, () => this.dispatch({ type: "timer", timer: effect.timer })),
+        );
+        return;
+      case "disarm":
+        return this.#disarm(effect.timer);
+      case "abort":
+        return this.#stream.abort(LloomError.from(effect.error));
+      case "done":
+        this.#components.onDone?.({
+          model: request.commitment.model,
+          durationMs: clock.now() - this.#startMs,
+          ...(this.#client !== undefined && { client: this.#client }),
+          ...(effect.response && { response: effect.response }),
+          ...(effect.error && { error: effect.error }),
+          ...(this.#firstDeltaMs !== undefined && { firstDeltaMs: this.#firstDeltaMs }),
+        });
+        return this.#resolveEnded();
+    }
+  }
+
+  #start(): void {
+    const { clock, inference } = this.#components;
+    const { request: { commitment }, body, salt } = this.#open;
+    const model = inference(commitment.model);
+    if (model === undefined) {
+      const message = "answer request: the model went away";
+      return this.dispatch({ type: "failed", error: { code: "model_unavailable", message } });
+    }
+    this.#run = model.run({ model: commitment.model, body, commitment, salt }, {
+      batch: (lines) => this.dispatch({ type: "batch", lines }),
+      end: (end) => this.dispatch({ type: "end", end, nowMs: clock.now() }),
+      fail: (error) => this.dispatch({ type: "failed", error }),
+    });
+  }
+
+  #send(message: Uint8Array): void {
+    let free: boolean;
+    try {
+      free = this.#stream.send(message);
+    } catch (thrown) {
+      const error = LloomError.wrap(thrown, "stream_broken", "send answer").toData();
+      return this.dispatch({ type: "cut", error });
+    }
+    if (free || this.#congested) return;
+    this.#congested = true;
+    this.dispatch({ type: "congested" });
+    this.#await(
+      this.#stream.drained(),
+      () => {
+        this.#congested = false;
+        return { type: "drained" };
+      },
+      (error) => ({ type: "cut", error }),
+    );
+  }
+
+  #await<T>(
+    promise: Promise<T>,
+    resolved: (value: T) => ExecutorEvent,
+    rejected: (error: ErrorData) => ExecutorEvent,
+  ): void {
+    promise.then(
+      (value) => this.dispatch(resolved(value)),
+      (thrown) => this.dispatch(rejected(LloomError.wrap(thrown).toData())),
+    );
+  }
+
+  #disarm(timer: ExecutorTimer): void {
+    this.#timers.get(timer)?.();
+    this.#timers.delete(timer);
+  }
+}
+
+const REPLAYED: ErrorData = {
+  code: "request_replayed",
+  message: "admit request: its nonce was used before",
+};

@@ -1,0 +1,50 @@
+/** From a chat request and an executor's offer to the commitment that the client signs. @module */
+import { type Address, ZERO_HASH } from "../bytes.ts";
+import type { RequestDraft } from "../ports.ts";
+import type { ModelOffer } from "../protocol/announcement.ts";
+import type { ChatRequest } from "../protocol/chat_request.ts";
+import { MAX_CLOCK_SKEW_S, MAX_DEADLINE_AHEAD_S } from "../protocol/limits.ts";
+import { TEMPERATURE_SCALE, TEMPERATURE_UNSET } from "../signing/typed_data.ts";
+
+/** Tokens of answer that a client commits to pay for when its request names no limit. */
+export const DEFAULT_MAX_TOKENS = 4096;
+
+/** What a draft is made of, besides the chat request itself. */
+export interface DraftOptions {
+  readonly executor: Address;
+  readonly offer: Pick<ModelOffer, "id" | "contextLength" | "inboundPrice" | "outboundPrice">;
+  readonly nowMs: number;
+  /** How long the client will wait for the answer. */
+  readonly timeoutMs: number;
+  /** 64 random bits. */
+  readonly nonce: bigint;
+}
+
+/** The commitment for `request`, before its content is hashed. */
+export function draftRequest(request: ChatRequest, options: DraftOptions): RequestDraft {
+  const { executor, offer, nowMs, timeoutMs, nonce } = options;
+  const aheadS = Math.min(
+    Math.ceil(timeoutMs / 1000) + MAX_CLOCK_SKEW_S,
+    // An executor whose clock is behind ours must not find the deadline too far ahead.
+    MAX_DEADLINE_AHEAD_S - MAX_CLOCK_SKEW_S,
+  );
+  return {
+    channelId: ZERO_HASH,
+    executor,
+    model: offer.id,
+    maxTokens: request.maxTokens ??
+      Math.min(DEFAULT_MAX_TOKENS, offer.contextLength ?? DEFAULT_MAX_TOKENS),
+    temperature: request.temperature === undefined
+      ? TEMPERATURE_UNSET
+      : Math.round(request.temperature * TEMPERATURE_SCALE),
+    inboundPrice: offer.inboundPrice,
+    outboundPrice: offer.outboundPrice,
+    nonce,
+    deadline: BigInt(Math.floor(nowMs / 1000) + aheadS),
+  };
+}
+
+/** 64 random bits, for a nonce. */
+export function randomNonce(): bigint {
+  return crypto.getRandomValues(new BigUint64Array(1))[0]!;
+}
