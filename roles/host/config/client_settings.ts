@@ -1,0 +1,155 @@
+/** The client's settings. @module */
+import { MAX_MODEL_NAME_BYTES } from "@lloom/core/protocol";
+import { type CommonConfig, commonSettings } from "./common_settings.ts";
+import type { RoleSettings } from "./role_settings.ts";
+import {
+  type Group,
+  integer,
+  list,
+  number,
+  oneOf,
+  pattern,
+  price,
+  setting,
+  text,
+} from "./setting.ts";
+
+/** `[client.defaults]`: what a request takes that does not say otherwise. */
+export interface RequestDefaults {
+  readonly model: string | undefined;
+  /** Absent: the model's own. */
+  readonly temperature: number | undefined;
+  readonly maxTokens: number;
+  readonly systemPrompt: string | undefined;
+  readonly requestTimeoutSecs: number;
+}
+
+/** How an executor is chosen among those that serve the model at an acceptable price. */
+export type SelectionStrategy = "best-price" | "fastest" | "balanced" | "specific";
+
+/** How much each quality counts in the `balanced` strategy; only their ratios matter. */
+export interface SelectionWeights {
+  readonly price: number;
+  readonly latency: number;
+  readonly reliability: number;
+}
+
+/** `[executor_selection]` */
+export interface SelectionConfig {
+  readonly strategy: SelectionStrategy;
+  /** PeerIds or Ethereum addresses. */
+  readonly preferredExecutors: readonly string[];
+  /** Base units per 1,000,000 tokens; absent for no bound. */
+  readonly maxInboundPrice: bigint | undefined;
+  readonly maxOutboundPrice: bigint | undefined;
+  readonly weights: SelectionWeights;
+}
+
+/** A client's configuration. */
+export interface ClientConfig extends CommonConfig {
+  readonly client: { readonly defaults: RequestDefaults };
+  readonly executorSelection: SelectionConfig;
+}
+
+const DEFAULTS: Group<RequestDefaults> = {
+  kind: "group",
+  doc: "What a request takes that does not say otherwise.",
+  table: {
+    model: setting(text(MAX_MODEL_NAME_BYTES, "a model name"), undefined, "The model to ask.", {
+      env: "LLOOM_DEFAULT_MODEL",
+      flag: "--model <name>",
+    }),
+    temperature: setting(number(0, 2), undefined, "Sampling temperature.", {
+      flag: "--temperature <number>",
+      fallbackText: "the model's own",
+    }),
+    maxTokens: setting(
+      integer(1, 1_000_000, "tokens"),
+      1024,
+      "The longest answer to accept, and to pay for.",
+      { flag: "--max-tokens <number>" },
+    ),
+    systemPrompt: setting(text(65_536), undefined, "Instructions put before every prompt.", {
+      flag: "--system-prompt <text>",
+    }),
+    requestTimeoutSecs: setting(
+      integer(1, 3600, "seconds"),
+      300,
+      "The longest a request may take, from asking to its receipt.",
+      { env: "LLOOM_REQUEST_TIMEOUT", flag: "--timeout <seconds>", alias: "request_timeout" },
+    ),
+  },
+};
+
+const SELECTION: Group<SelectionConfig> = {
+  kind: "group",
+  doc: "How an executor is chosen.",
+  table: {
+    strategy: setting(
+      oneOf<SelectionStrategy>(["best-price", "fastest", "balanced", "specific"]),
+      "balanced",
+      "`specific` asks nobody but the preferred executors.",
+      { env: "LLOOM_SELECTION_STRATEGY", flag: "--strategy <name>" },
+    ),
+    preferredExecutors: setting(
+      list(
+        pattern(/^(?:[1-9A-HJ-NP-Za-km-z]{40,64}|0x[0-9a-fA-F]{40})$/, "a PeerId or an address"),
+        64,
+      ),
+      [],
+      "Executors to try first: PeerIds or Ethereum addresses.",
+      { flag: "--executor <id...>" },
+    ),
+    maxInboundPrice: setting(
+      price(),
+      undefined,
+      "The highest price to pay for prompts, in base units per 1,000,000 tokens.",
+      { env: "LLOOM_MAX_INBOUND_PRICE", flag: "--max-inbound-price <price>" },
+    ),
+    maxOutboundPrice: setting(
+      price(),
+      undefined,
+      "The highest price to pay for answers, in base units per 1,000,000 tokens.",
+      { env: "LLOOM_MAX_OUTBOUND_PRICE", flag: "--max-outbound-price <price>" },
+    ),
+    weights: {
+      kind: "group",
+      doc: "How much each quality counts in the `balanced` strategy; only the ratios matter.",
+      table: {
+        price: setting(number(0, 1000), 1, "Low price."),
+        latency: setting(number(0, 1000), 1, "Short time to the first token."),
+        reliability: setting(number(0, 1000), 1, "Few failures."),
+      },
+    },
+  },
+};
+
+/** The client's settings and their rules. */
+export const CLIENT_SETTINGS: RoleSettings<ClientConfig> = {
+  role: "client",
+  listens: false,
+  table: {
+    ...commonSettings({
+      port: undefined,
+      metricsPort: 9093,
+      maxConnections: 100,
+      relay: true,
+      logLevel: "warning",
+    }),
+    client: {
+      kind: "group",
+      doc: "What the client asks for.",
+      table: { defaults: DEFAULTS },
+    },
+    executorSelection: SELECTION,
+  },
+  check(config, refuse) {
+    const { strategy, preferredExecutors, weights } = config.executorSelection;
+    if (strategy === "specific" && preferredExecutors.length === 0) {
+      refuse("executor_selection.preferred_executors", "must not be empty for strategy specific");
+    }
+    if (weights.price + weights.latency + weights.reliability === 0) {
+      refuse("executor_selection.weights", "must not all be 0");
+    }
+  },
+};

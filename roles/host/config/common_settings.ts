@@ -1,0 +1,252 @@
+/** The settings that every role has. @module */
+import {
+  flag,
+  type Group,
+  integer,
+  list,
+  multiaddr,
+  oneOf,
+  pattern,
+  setting,
+  text,
+} from "./setting.ts";
+
+/** The roles a node can have. */
+export type RoleName = "client" | "executor" | "validator";
+
+/** Severity below which log records are dropped. */
+export type LogLevel = "trace" | "debug" | "info" | "warning" | "error" | "fatal";
+
+/** `[network]` */
+export interface NetworkConfig {
+  readonly bootstrapNodes: readonly string[];
+  /** Never empty for a role that listens: {@linkcode NetworkConfig.port} gives the default. */
+  readonly listenAddresses: readonly string[];
+  readonly externalAddresses: readonly string[];
+  readonly port: number;
+  readonly enableMdns: boolean;
+  readonly enableRelay: boolean;
+  readonly maxConnections: number;
+}
+
+/** `[identity]` */
+export interface IdentityConfig {
+  /** Hex text, from the environment or a flag only. */
+  readonly privateKey: string | undefined;
+  readonly privateKeyPath: string | undefined;
+  readonly generateIfMissing: boolean;
+}
+
+/** `[logging]` */
+export interface LoggingConfig {
+  readonly level: LogLevel;
+  readonly format: "text" | "json";
+  readonly file: string | undefined;
+}
+
+/** `[storage]` */
+export interface StorageConfig {
+  /** Absolute, or relative to the working directory. */
+  readonly dataDir: string;
+}
+
+/** `[metrics]` */
+export interface MetricsConfig {
+  readonly enabled: boolean;
+  readonly port: number;
+}
+
+/** `[blockchain]`; all absent on a network without a chain. */
+export interface BlockchainConfig {
+  readonly rpcUrl: string | undefined;
+  readonly contractAddress: string | undefined;
+  readonly chainId: number | undefined;
+}
+
+/** What every role's configuration has. */
+export interface CommonConfig {
+  readonly network: NetworkConfig;
+  readonly identity: IdentityConfig;
+  readonly logging: LoggingConfig;
+  readonly storage: StorageConfig;
+  readonly metrics: MetricsConfig;
+  readonly blockchain: BlockchainConfig;
+}
+
+/** What differs between roles in the common settings. */
+export interface CommonDefaults {
+  /** TCP port to listen on by default; undefined for a role that does not listen. */
+  readonly port: number | undefined;
+  readonly metricsPort: number;
+  readonly maxConnections: number;
+  /** Whether the role takes part in relaying by default. */
+  readonly relay: boolean;
+  /** Least severe log record shown by default: a command's output should not drown in its log. */
+  readonly logLevel: LogLevel;
+}
+
+/** A path that need not exist yet. */
+const PATH = text(4096, "a path");
+
+/** The common tables of one role. */
+export type CommonTable = { readonly [K in keyof CommonConfig]: Group<CommonConfig[K]> };
+
+/** The settings that every role has, with one role's defaults. */
+export function commonSettings(defaults: CommonDefaults): CommonTable {
+  const network: Group<NetworkConfig> = {
+    kind: "group",
+    doc: "How this node reaches others, and they it.",
+    table: {
+      bootstrapNodes: setting(
+        list(multiaddr(), 64),
+        [],
+        "Nodes to join the network through. `/p2p/<PeerId>` at the end pins who answers there.",
+        { env: "LLOOM_BOOTSTRAP_NODES", flag: "--bootstrap <multiaddr...>" },
+      ),
+      listenAddresses: setting(
+        list(multiaddr(), 16),
+        [],
+        "Where to accept connections.",
+        {
+          env: "LLOOM_LISTEN_ADDRESS",
+          flag: "--listen <multiaddr...>",
+          alias: "listen_address",
+          fallbackText: defaults.port === undefined ? "does not listen" : "/ip4/0.0.0.0/tcp/<port>",
+        },
+      ),
+      externalAddresses: setting(
+        list(multiaddr(), 16),
+        [],
+        "Addresses to announce besides those found, such as one a router forwards.",
+        { env: "LLOOM_EXTERNAL_ADDRESS", alias: "external_address" },
+      ),
+      port: setting(
+        integer(0, 65_535),
+        defaults.port ?? 0,
+        "TCP port to listen on, if no listen address is given; 0 for any free one.",
+        { env: "LLOOM_PORT", flag: "--port <number>" },
+      ),
+      enableMdns: setting(flag(), false, "Find nodes on the local network by multicast DNS.", {
+        env: "LLOOM_ENABLE_MDNS",
+      }),
+      enableRelay: setting(
+        flag(),
+        defaults.relay,
+        "Use circuit relays, so that nodes behind a router can be reached; a validator serves as one.",
+        { env: "LLOOM_ENABLE_RELAY" },
+      ),
+      maxConnections: setting(
+        integer(1, 100_000),
+        defaults.maxConnections,
+        "Connections kept at once; further ones are refused.",
+      ),
+    },
+  };
+  const identity: Group<IdentityConfig> = {
+    kind: "group",
+    doc: "The key that is both this node's PeerId and its Ethereum address.",
+    table: {
+      privateKey: setting(
+        pattern(/^(?:0x)?[0-9a-fA-F]{64}$/, "64 hexadecimal digits"),
+        undefined,
+        "The private key itself. Prefer a key file: other users of the machine can see flags.",
+        {
+          env: "LLOOM_PRIVATE_KEY",
+          flag: "--private-key <hex>",
+          notInFile: "a key does not belong in a configuration file; name its file instead",
+        },
+      ),
+      privateKeyPath: setting(
+        PATH,
+        undefined,
+        "File with the private key in hexadecimal, readable by its owner alone.",
+        {
+          env: "LLOOM_IDENTITY_PATH",
+          flag: "--identity <file>",
+          fallbackText: "<data_dir>/identity.key",
+        },
+      ),
+      generateIfMissing: setting(flag(), true, "Write a new key to that file if there is none.", {
+        env: "LLOOM_GENERATE_IDENTITY",
+        alias: "auto_generate",
+      }),
+    },
+  };
+  const logging: Group<LoggingConfig> = {
+    kind: "group",
+    doc: "The log goes to standard error. It never holds prompts, answers or keys.",
+    table: {
+      level: setting(
+        oneOf<LogLevel>(["trace", "debug", "info", "warning", "error", "fatal"], {
+          warn: "warning",
+        }),
+        defaults.logLevel,
+        "Least severe record shown. `--debug` is short for `debug`.",
+        { env: "LLOOM_LOG_LEVEL", flag: "--log-level <level>" },
+      ),
+      format: setting(
+        oneOf(["text", "json"] as const),
+        "text",
+        "Text for people, or one JSON object a line.",
+        { env: "LLOOM_LOG_FORMAT", flag: "--log-format <format>" },
+      ),
+      file: setting(PATH, undefined, "Append the log to this file instead.", {
+        env: "LLOOM_LOG_FILE",
+        flag: "--log-file <file>",
+        fallbackText: "standard error",
+      }),
+    },
+  };
+  const blockchain: Group<BlockchainConfig> = {
+    kind: "group",
+    doc: "The chain that payments settle on. Without it only free requests are served.",
+    table: {
+      rpcUrl: setting(
+        pattern(/^(?:https?|wss?):\/\/[^\s]{1,2040}$/, "an http, https, ws or wss URL"),
+        undefined,
+        "JSON-RPC endpoint of an Ethereum node.",
+        { env: "LLOOM_RPC_URL", flag: "--rpc-url <url>" },
+      ),
+      contractAddress: setting(
+        pattern(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hexadecimal digits"),
+        undefined,
+        "Address of the payment contract.",
+        { env: "LLOOM_CONTRACT_ADDRESS" },
+      ),
+      chainId: setting(
+        integer(1, Number.MAX_SAFE_INTEGER),
+        undefined,
+        "Chain id; signatures count on this chain alone.",
+        { env: "LLOOM_CHAIN_ID" },
+      ),
+    },
+  };
+  return {
+    network,
+    identity,
+    logging,
+    storage: {
+      kind: "group",
+      doc: "What this node keeps on disk.",
+      table: {
+        // The default needs the home directory, which only `loadConfig` may look up.
+        dataDir: setting(PATH, "", "Directory for the key, the databases and `config.toml`.", {
+          env: "LLOOM_DATA_DIR",
+          flag: "--data-dir <dir>",
+          fallbackText: "~/.lloom/<role>",
+        }),
+      },
+    },
+    metrics: {
+      kind: "group",
+      doc: "Figures for Prometheus, on the loopback interface.",
+      table: {
+        enabled: setting(flag(), false, "Serve `/metrics`.", { env: "LLOOM_METRICS_ENABLED" }),
+        port: setting(integer(0, 65_535), defaults.metricsPort, "TCP port of `/metrics`.", {
+          env: "LLOOM_METRICS_PORT",
+        }),
+      },
+    },
+    blockchain,
+  };
+}

@@ -1,0 +1,252 @@
+/** The executor's settings. @module */
+import { MAX_MODEL_NAME_BYTES, MAX_MODELS_PER_EXECUTOR } from "@lloom/core/protocol";
+import { type CommonConfig, commonSettings } from "./common_settings.ts";
+import type { RoleSettings } from "./role_settings.ts";
+import {
+  type Group,
+  type Groups,
+  httpUrl,
+  integer,
+  list,
+  oneOf,
+  pattern,
+  price,
+  required,
+  setting,
+  text,
+  textMap,
+} from "./setting.ts";
+
+/** What speaks at a backend's endpoint. */
+export type BackendKind =
+  | "openai"
+  | "ollama"
+  | "lmstudio"
+  | "vllm"
+  | "llamacpp"
+  | "custom"
+  | "embedded";
+
+/** One `[[llm_backends]]`. */
+export interface BackendConfig {
+  readonly name: string;
+  readonly kind: BackendKind;
+  /** Absent for an embedded model only. */
+  readonly endpoint: string | undefined;
+  readonly apiKeyEnv: string | undefined;
+  readonly apiKey: string | undefined;
+  /** Empty for all that the backend offers. */
+  readonly supportedModels: readonly string[];
+  /** From the name announced to the backend's own. */
+  readonly aliases: Readonly<Record<string, string>>;
+  readonly contextLength: number | undefined;
+  /** Requests per minute. */
+  readonly rateLimit: number | undefined;
+  readonly maxConcurrent: number;
+  readonly maxQueue: number;
+  readonly timeoutSecs: number;
+}
+
+/** Prices in base units per 1,000,000 tokens. */
+export interface ModelPrice {
+  readonly inboundPrice: bigint | undefined;
+  readonly outboundPrice: bigint | undefined;
+}
+
+/** `[pricing]` */
+export interface PricingConfig {
+  readonly defaultInboundPrice: bigint;
+  readonly defaultOutboundPrice: bigint;
+  /** By model; what is absent there takes the default. */
+  readonly models: ReadonlyMap<string, ModelPrice>;
+}
+
+/** `[executor]` */
+export interface ServiceConfig {
+  readonly maxConcurrentRequests: number;
+  readonly maxQueueSize: number;
+  readonly requestTimeoutSecs: number;
+  readonly announceIntervalSecs: number;
+  readonly modelRefreshSecs: number;
+}
+
+/** An executor's configuration. */
+export interface ExecutorConfig extends CommonConfig {
+  readonly llmBackends: readonly BackendConfig[];
+  readonly pricing: PricingConfig;
+  readonly executor: ServiceConfig;
+}
+
+/** A model's name. */
+const MODEL = text(MAX_MODEL_NAME_BYTES, "a model name");
+
+const BACKENDS: Groups<BackendConfig> = {
+  kind: "groups",
+  doc: "A language-model server, or the embedded model. Repeat the section for each.",
+  max: 32,
+  table: {
+    name: required(
+      pattern(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, dashes or underscores"),
+      "What logs and metrics call this backend.",
+    ),
+    kind: setting(
+      oneOf<BackendKind>([
+        "openai",
+        "ollama",
+        "lmstudio",
+        "vllm",
+        "llamacpp",
+        "custom",
+        "embedded",
+      ]),
+      "openai",
+      "What runs there: it decides how models are listed and tokens counted. `custom` is any " +
+        "other server with OpenAI's API; `embedded` is the small model that comes with Lloom.",
+    ),
+    endpoint: setting(
+      httpUrl(),
+      undefined,
+      "Base URL, such as `http://127.0.0.1:11434`. Required unless the kind is `embedded`.",
+    ),
+    apiKeyEnv: setting(
+      pattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "the name of an environment variable"),
+      undefined,
+      "Environment variable that holds the API key. The executor must be allowed to read it.",
+    ),
+    apiKey: setting(
+      text(4096),
+      undefined,
+      "The API key itself. Prefer `api_key_env`: files are copied and backed up.",
+    ),
+    supportedModels: setting(list(MODEL, MAX_MODELS_PER_EXECUTOR), [], "Models to serve.", {
+      fallbackText: "all that the backend offers",
+    }),
+    aliases: setting(
+      textMap(MAX_MODELS_PER_EXECUTOR),
+      {},
+      "From the name to announce to the backend's own name.",
+      { fallbackText: "none" },
+    ),
+    contextLength: setting(
+      integer(1, 100_000_000, "tokens"),
+      undefined,
+      "Tokens of prompt and answer together.",
+      { fallbackText: "what the backend says" },
+    ),
+    rateLimit: setting(
+      integer(1, 1_000_000, "requests per minute"),
+      undefined,
+      "Requests sent to this backend in a minute; more are refused with `rate_limited`.",
+      { fallbackText: "no limit" },
+    ),
+    maxConcurrent: setting(integer(1, 1024), 16, "Requests that this backend answers at once."),
+    maxQueue: setting(integer(0, 65_536), 64, "Requests that may wait for this backend."),
+    timeoutSecs: setting(
+      integer(1, 3600, "seconds"),
+      120,
+      "The longest silence of the backend: before its answer, and between two parts of it.",
+      { alias: "timeout" },
+    ),
+  },
+};
+
+const PRICING: Group<PricingConfig> = {
+  kind: "group",
+  doc: "Prices in base units of the payment asset per 1,000,000 tokens. Free by default.",
+  table: {
+    defaultInboundPrice: setting(price(), 0n, "Price of the prompt.", {
+      env: "LLOOM_INBOUND_PRICE",
+      flag: "--inbound-price <price>",
+    }),
+    defaultOutboundPrice: setting(price(), 0n, "Price of the answer.", {
+      env: "LLOOM_OUTBOUND_PRICE",
+      flag: "--outbound-price <price>",
+    }),
+    models: {
+      kind: "named",
+      doc: 'Prices of one model, such as `[pricing.models."llama3.2:3b"]`.',
+      max: MAX_MODELS_PER_EXECUTOR,
+      table: {
+        inboundPrice: setting(price(), undefined, "Price of the prompt.", {
+          fallbackText: "default_inbound_price",
+        }),
+        outboundPrice: setting(price(), undefined, "Price of the answer.", {
+          fallbackText: "default_outbound_price",
+        }),
+      },
+    },
+  },
+};
+
+const SERVICE: Group<ServiceConfig> = {
+  kind: "group",
+  doc: "How much this executor takes on.",
+  table: {
+    maxConcurrentRequests: setting(
+      integer(1, 65_536),
+      64,
+      "Requests answered at once, over all backends.",
+      { env: "LLOOM_MAX_CONCURRENT_REQUESTS" },
+    ),
+    maxQueueSize: setting(
+      integer(0, 1_000_000),
+      256,
+      "Requests that may wait, over all backends; more are refused with `overloaded`.",
+      { env: "LLOOM_MAX_QUEUE_SIZE" },
+    ),
+    requestTimeoutSecs: setting(
+      integer(1, 3600, "seconds"),
+      600,
+      "The longest a request may take, waiting included.",
+      { env: "LLOOM_REQUEST_TIMEOUT", alias: "request_timeout" },
+    ),
+    announceIntervalSecs: setting(
+      integer(5, 60, "seconds"),
+      30,
+      "Between two announcements. Others take an executor for gone after three missed ones.",
+    ),
+    modelRefreshSecs: setting(
+      integer(1, 86_400, "seconds"),
+      60,
+      "Between two looks at which models the backends offer.",
+    ),
+  },
+};
+
+/** The executor's settings and their rules. */
+export const EXECUTOR_SETTINGS: RoleSettings<ExecutorConfig> = {
+  role: "executor",
+  listens: true,
+  table: {
+    ...commonSettings({
+      port: 9001,
+      metricsPort: 9092,
+      maxConnections: 1000,
+      relay: true,
+      logLevel: "info",
+    }),
+    llmBackends: BACKENDS,
+    pricing: PRICING,
+    executor: SERVICE,
+  },
+  check(config, refuse, warn) {
+    const names = new Set<string>();
+    for (const [index, backend] of config.llmBackends.entries()) {
+      const at = `llm_backends[${index}]`;
+      if (names.has(backend.name)) refuse(`${at}.name`, "must differ from all other backends'");
+      names.add(backend.name);
+      const embedded = backend.kind === "embedded";
+      if (embedded && backend.endpoint !== undefined) {
+        refuse(`${at}.endpoint`, "must be absent for kind embedded");
+      }
+      if (!embedded && backend.endpoint === undefined) {
+        refuse(`${at}.endpoint`, `must be given for kind ${backend.kind}`);
+      }
+      if (backend.apiKey === undefined) continue;
+      if (backend.apiKeyEnv !== undefined) {
+        refuse(`${at}.api_key`, "must be absent where api_key_env is given");
+      }
+      warn(`${at}.api_key`, "a secret in a configuration file; prefer api_key_env");
+    }
+  },
+};

@@ -1,0 +1,208 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { LloomError } from "@lloom/core/errors";
+import { CLIENT_SETTINGS } from "./client_settings.ts";
+import { EXECUTOR_SETTINGS, type ExecutorConfig } from "./executor_settings.ts";
+import { type ConfigSources, flagName, resolveConfig, singleSettings } from "./resolve_config.ts";
+import type { AnyNode } from "./setting.ts";
+import { VALIDATOR_SETTINGS } from "./validator_settings.ts";
+
+const FILE = "/etc/lloom/config.toml";
+
+function executor(
+  toml: string,
+  rest: Partial<ConfigSources> = {},
+): { config: ExecutorConfig; warnings: readonly string[] } {
+  return resolveConfig(EXECUTOR_SETTINGS, {
+    file: { path: FILE, text: toml },
+    env: {},
+    flags: {},
+    ...rest,
+  });
+}
+
+function refused(run: () => unknown, ...parts: string[]): void {
+  assert.throws(run, (error) => {
+    assert.ok(error instanceof LloomError);
+    assert.equal(error.code, "config_invalid");
+    for (const part of parts) assert.ok(error.message.includes(part), error.message);
+    return true;
+  });
+}
+
+Deno.test("flags win over variables, variables over the file, the file over defaults", () => {
+  const file = "[blockchain]\nchain_id = 2\n[network]\nport = 7001\n[logging]\nlevel = 'error'";
+  assert.equal(executor("").config.network.port, 9001);
+  assert.equal(executor(file).config.network.port, 7001);
+  const env = { LLOOM_PORT: "7002", LLOOM_LOG_LEVEL: "warn" };
+  assert.equal(executor(file, { env }).config.network.port, 7002);
+  const both = executor(file, { env, flags: { port: "7003" } }).config;
+  assert.equal(both.network.port, 7003);
+  assert.equal(both.logging.level, "warning");
+  assert.equal(both.blockchain.chainId, 2);
+});
+
+Deno.test("an empty variable counts as absent", () => {
+  assert.equal(executor("", { env: { LLOOM_PORT: "" } }).config.network.port, 9001);
+});
+
+Deno.test("a whole executor file is read", () => {
+  const { config, warnings } = executor(`
+    [network]
+    bootstrap_nodes = ["/ip4/127.0.0.1/tcp/9000/p2p/16Uiu2HAm1", "/dns4/node.example/tcp/443/tls/ws"]
+    external_address = "/ip4/203.0.113.7/tcp/9001"
+    [[llm_backends]]
+    name = "local"
+    kind = "ollama"
+    endpoint = "http://127.0.0.1:11434"
+    supported_models = ["llama3.2:3b"]
+    aliases = { "llama" = "llama3.2:3b" }
+    rate_limit = 60
+    timeout = 9
+    [[llm_backends]]
+    name = "demo"
+    kind = "embedded"
+    [pricing]
+    default_inbound_price = 100000000000000000000
+    default_outbound_price = "250000"
+    [pricing.models."llama3.2:3b"]
+    outbound_price = 7
+    [executor]
+    max_concurrent_requests = 8
+  `);
+  assert.deepEqual(warnings, []);
+  assert.deepEqual(config.network.externalAddresses, ["/ip4/203.0.113.7/tcp/9001"]);
+  assert.deepEqual(config.network.listenAddresses, ["/ip4/0.0.0.0/tcp/9001"]);
+  assert.deepEqual(config.llmBackends.map((backend) => backend.name), ["local", "demo"]);
+  assert.equal(config.llmBackends[0]?.timeoutSecs, 9);
+  assert.deepEqual(config.llmBackends[0]?.aliases, { llama: "llama3.2:3b" });
+  assert.equal(config.llmBackends[1]?.maxConcurrent, 16);
+  assert.equal(config.pricing.defaultInboundPrice, 10n ** 20n);
+  assert.equal(config.pricing.defaultOutboundPrice, 250_000n);
+  assert.deepEqual(config.pricing.models.get("llama3.2:3b"), {
+    inboundPrice: undefined,
+    outboundPrice: 7n,
+  });
+  assert.equal(config.executor.maxConcurrentRequests, 8);
+});
+
+Deno.test("an unknown key names file and key, and suggests the nearest", () => {
+  refused(() => executor("[network]\nlisten_adresses = []"), FILE, "network.listen_addresses?");
+  refused(() => executor("[netwrok]"), FILE, "unknown key netwrok", "did you mean network?");
+  refused(() => executor("[storage]\nzzzzzzzz = 1"), "known here: data_dir");
+  refused(
+    () => executor(`[[llm_backends]]\nname="a"\nendpont="http://h"`),
+    "did you mean llm_backends[0].endpoint?",
+  );
+  refused(
+    () => executor(`[pricing.models.m]\ninput_price=1`),
+    "pricing.models.m.input_price",
+    "inbound_price",
+  );
+});
+
+Deno.test("a bad value names where it stands, its key, and what is allowed", () => {
+  refused(() => executor("[network]\nport = 65536"), FILE, "network.port", "from 0 to 65535");
+  refused(() => executor("[network]\nport = '1'"), "network.port");
+  refused(() => executor("network = 1"), "network must be a section");
+  refused(
+    () => executor("[[llm_backends]]\nkind='embedded'"),
+    "llm_backends[0].name must be given",
+  );
+  refused(() => executor("", { env: { LLOOM_PORT: "x" } }), "LLOOM_PORT", "network.port");
+  refused(() => executor("", { flags: { logLevel: "loud" } }), "--log-level", "trace, debug");
+  refused(() => executor("[network]\nbootstrap_nodes = ['1.2.3.4:9000']"), "multiaddr");
+  refused(() => executor("[network]\nbootstrap_nodes = ['/ip4/1.2.3.4/tcp/99999']"), "multiaddr");
+  refused(() => executor("[pricing]\ndefault_inbound_price = -1"), "non-negative");
+  refused(() => executor("[pricing]\ndefault_inbound_price = 0.5"), "non-negative");
+  refused(() => executor("[identity]\nauto_generate=true\ngenerate_if_missing=true"), "beside");
+});
+
+Deno.test("rules between keys hold", () => {
+  refused(() => executor("[[llm_backends]]\nname='a'"), "llm_backends[0].endpoint must be given");
+  refused(
+    () => executor("[[llm_backends]]\nname='a'\nkind='embedded'\nendpoint='http://h'"),
+    "must be absent",
+  );
+  const twice = "[[llm_backends]]\nname='a'\nkind='embedded'\n";
+  refused(() => executor(twice + twice), "llm_backends[1].name must differ");
+  refused(
+    () => resolveConfig(CLIENT_SETTINGS, { env: {}, flags: { strategy: "specific" } }),
+    "preferred_executors",
+  );
+  const validator = { path: FILE, text: "[registry]\nstale_secs=100\ngone_secs=50" };
+  refused(
+    () => resolveConfig(VALIDATOR_SETTINGS, { file: validator, env: {}, flags: {} }),
+    "gone_secs",
+  );
+});
+
+Deno.test("no error quotes a value, and a private key is refused in a file", () => {
+  const secret = "5e".repeat(32);
+  for (
+    const toml of [
+      `[identity]\nprivate_key = "${secret}"`,
+      `[network]\nport = "${secret}"`,
+      `[[llm_backends]]\nname='a'\nendpoint='http://u:${secret}@h'`,
+      `x = "${secret}`,
+    ]
+  ) {
+    assert.throws(() => executor(toml), (error) => {
+      assert.ok(error instanceof LloomError && error.code === "config_invalid");
+      assert.ok(!Deno.inspect(error).includes(secret), error.message);
+      return true;
+    });
+  }
+});
+
+Deno.test("an API key in the file and an unknown variable are warned about", () => {
+  const { warnings } = executor(
+    "[[llm_backends]]\nname='a'\nendpoint='https://h'\napi_key='sk-1'",
+    { env: { LLOOM_LOGLEVEL: "debug", LLOOM_CONFIG_FILE: FILE, PATH: "/bin" } },
+  );
+  assert.equal(warnings.length, 2);
+  assert.match(warnings[0]!, /api_key: a secret/);
+  assert.match(warnings[1]!, /LLOOM_LOGLEVEL .* did you mean LLOOM_LOG_LEVEL\?/);
+});
+
+Deno.test("lists come from one value, from commas, and from repeated flags", () => {
+  const one = "/ip4/1.2.3.4/tcp/1", two = "/ip4/1.2.3.4/tcp/2";
+  const nodes = (rest: Partial<ConfigSources>) =>
+    executor(`[network]\nbootstrap_nodes="${one}"`, rest).config.network.bootstrapNodes;
+  assert.deepEqual(nodes({}), [one]);
+  assert.deepEqual(nodes({ env: { LLOOM_BOOTSTRAP_NODES: `${one}, ${two},` } }), [one, two]);
+  assert.deepEqual(nodes({ flags: { bootstrap: [one, two] } }), [one, two]);
+});
+
+Deno.test("no two settings of a role share a variable or a flag", () => {
+  for (const { table } of [CLIENT_SETTINGS, EXECUTOR_SETTINGS, VALIDATOR_SETTINGS]) {
+    const all = [...singleSettings(table as unknown as Record<string, AnyNode>)];
+    const flags = all.flatMap(([, { flag }]) => (flag === undefined ? [] : [flagName(flag)]));
+    const names = all.flatMap(([, { env }]) => env ?? []);
+    assert.equal(new Set(flags).size, flags.length);
+    assert.equal(new Set(names).size, names.length);
+  }
+});
+
+Deno.test("any text as a file, variable or flag ends in a configuration or config_invalid", () => {
+  const key = fc.constantFrom("network", "port", "llm_backends", "pricing", "models", "__proto__");
+  const toml = fc.array(
+    fc.tuple(
+      key,
+      key,
+      fc.oneof(fc.string().map((s) => JSON.stringify(s)), fc.integer().map(String)),
+    ),
+    { maxLength: 4 },
+  ).map((rows) => rows.map(([a, b, value]) => `${a}.${b} = ${value}`).join("\n"));
+  fc.assert(
+    fc.property(fc.oneof(toml, fc.string()), fc.string(), fc.string(), (text, env, flag) => {
+      try {
+        executor(text, { env: { LLOOM_CHAIN_ID: env }, flags: { port: flag } });
+      } catch (error) {
+        assert.ok(error instanceof LloomError, String(error));
+        assert.equal(error.code, "config_invalid");
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,67 @@
+/** The validator's settings. @module */
+import {
+  GONE_AFTER_MS,
+  MAX_EXECUTORS,
+  MAX_MODELS_PER_EXECUTOR,
+  STALE_AFTER_MS,
+} from "@lloom/core/protocol";
+import { type CommonConfig, commonSettings } from "./common_settings.ts";
+import type { RoleSettings } from "./role_settings.ts";
+import { type Group, integer, setting } from "./setting.ts";
+
+/** `[registry]` */
+export interface RegistryConfig {
+  readonly staleSecs: number;
+  readonly goneSecs: number;
+  readonly maxExecutors: number;
+  readonly maxModelsPerExecutor: number;
+}
+
+/** A validator's configuration. */
+export interface ValidatorConfig extends CommonConfig {
+  readonly registry: RegistryConfig;
+}
+
+const REGISTRY: Group<RegistryConfig> = {
+  kind: "group",
+  doc: "What this validator remembers of executors.",
+  table: {
+    staleSecs: setting(
+      integer(10, 86_400, "seconds"),
+      STALE_AFTER_MS / 1000,
+      "An executor not heard of for this long is listed as unavailable.",
+    ),
+    goneSecs: setting(
+      integer(10, 604_800, "seconds"),
+      GONE_AFTER_MS / 1000,
+      "An executor not heard of for this long is forgotten.",
+    ),
+    maxExecutors: setting(integer(1, 100_000), MAX_EXECUTORS, "Executors remembered at once."),
+    maxModelsPerExecutor: setting(
+      integer(1, MAX_MODELS_PER_EXECUTOR),
+      MAX_MODELS_PER_EXECUTOR,
+      "Models remembered of one executor.",
+    ),
+  },
+};
+
+/** The validator's settings and their rules. */
+export const VALIDATOR_SETTINGS: RoleSettings<ValidatorConfig> = {
+  role: "validator",
+  listens: true,
+  table: {
+    ...commonSettings({
+      port: 9000,
+      metricsPort: 9091,
+      maxConnections: 2000,
+      relay: true,
+      logLevel: "info",
+    }),
+    registry: REGISTRY,
+  },
+  check(config, refuse) {
+    if (config.registry.goneSecs < config.registry.staleSecs) {
+      refuse("registry.gone_secs", "must be at least registry.stale_secs");
+    }
+  },
+};
