@@ -1,0 +1,22 @@
+/** Entry of the crypto worker. It needs no permission. @module */
+import { createSigner, createVerifier, type SigningDomain } from "@lloom/core/signing";
+import { serve } from "../serve.ts";
+import { createWasmPrimitives } from "./wasm_primitives.ts";
+
+/** What the worker is told when it starts. */
+export interface CryptoInit {
+  readonly domain: SigningDomain;
+  /** 32 bytes; absent in a node that signs nothing. */
+  readonly privateKey?: Uint8Array;
+}
+
+serve<CryptoInit>(async ({ domain, privateKey }) => {
+  const primitives = await createWasmPrimitives();
+  const verifier = createVerifier(primitives, domain);
+  const signer = privateKey && createSigner(primitives, domain, privateKey);
+  return new Map(Object.entries({ ...verifier, ...signer }).filter(isMethod));
+});
+
+function isMethod<T>(entry: [string, T]): entry is [string, T & ((...args: never[]) => unknown)] {
+  return typeof entry[1] === "function";
+}

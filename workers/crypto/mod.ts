@@ -1,0 +1,3 @@
+/** Signing and checking off the main isolate. @module */
+export * from "./crypto_workers.ts";
+export type { PoolLoad } from "../pool.ts";
