@@ -39,6 +39,8 @@ export interface ChatBackend {
   models(signal: AbortSignal): Promise<readonly BackendModel[]>;
   /**
    * Streams one answer; ends without throwing only when the model has finished.
+   * `request.maxTokens` binds each answer, whatever `request.raw` says. While the caller does not
+   * ask for the next event, nothing is read from the model.
    * @param model the backend's own name of the model
    * @throws {LloomError} `backend_*`, `context_length_exceeded`, or `aborted`
    */
