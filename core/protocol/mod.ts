@@ -7,4 +7,5 @@ export * from "./announcement.ts";
 export * from "./cbor.ts";
 export * from "./commitments.ts";
 export * from "./infer/mod.ts";
+export * from "./registry/mod.ts";
 export * from "./text.ts";
