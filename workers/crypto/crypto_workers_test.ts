@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { generateIdentity } from "@lloom/core/identity";
+import { FREE_DOMAIN } from "@lloom/core/signing";
+import { startCryptoWorkers } from "./crypto_workers.ts";
+
+const identity = generateIdentity();
+const fields = { peerId: identity.peerId, timestamp: 1n, sequence: 1n };
+const body = new Uint8Array(10);
+
+Deno.test("calls made before a worker is up are answered", async () => {
+  const workers = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: true });
+  assert.equal(workers.load().workers, 0);
+  const signature = await workers.signAnnouncement(fields, body);
+  assert.equal(signature.length, 65);
+  assert.equal(workers.load().workers, 1);
+  workers.stop();
+});
+
+Deno.test("without an identity, workers check and cannot sign", async () => {
+  const signer = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: true });
+  const verifier = startCryptoWorkers({ domain: FREE_DOMAIN, sandbox: true });
+  const signature = await signer.signAnnouncement(fields, body);
+  const announced = { ...fields, executor: identity.address };
+  const { executor } = await verifier.verifyAnnouncement(announced, body, signature);
+  assert.equal(executor, identity.address);
+  assert.ok(!("signAnnouncement" in verifier));
+  signer.stop();
+  verifier.stop();
+});
+
+Deno.test("calls beyond the queue are refused as overloaded", async () => {
+  const workers = startCryptoWorkers({
+    domain: FREE_DOMAIN,
+    identity,
+    size: 1,
+    sandbox: true,
+    maxQueue: 3,
+  });
+  const calls = Array.from({ length: 3 }, () => workers.signAnnouncement(fields, body));
+  assert.ok(!workers.canAcceptWork());
+  await assert.rejects(workers.signAnnouncement(fields, body), { code: "overloaded" });
+  await Promise.all(calls);
+  assert.ok(workers.canAcceptWork());
+  workers.stop();
+});
+
+Deno.test("stop fails what is under way, and lets the process end", async () => {
+  const workers = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: true });
+  const call = workers.signAnnouncement(fields, body);
+  workers.stop();
+  await assert.rejects(call, { code: "shutting_down" });
+});
