@@ -94,7 +94,12 @@ export class Llama {
   readonly #outputNorm: number;
   readonly #output: number;
   /** Scratch vectors, by their place in memory. */
-  readonly #scratch: Readonly<Record<"x" | "normed" | "q" | "k" | "v" | "mixed" | "part" | "gate" | "up" | "scores" | "logits", number>>;
+  readonly #scratch: Readonly<
+    Record<
+      "x" | "normed" | "q" | "k" | "v" | "mixed" | "part" | "gate" | "up" | "scores" | "logits",
+      number
+    >
+  >;
   readonly #frequencies: Float64Array;
   /** Sine and cosine of this position's angles. */
   readonly #sines: Float64Array;
@@ -112,7 +117,7 @@ export class Llama {
   constructor(gguf: Gguf, maxSequences: number) {
     const shape = readShape(gguf);
     this.shape = shape;
-    const { width, layers, heads, kvHeads, headSize, hidden, vocabulary, contextLength } = shape;
+    const { width, layers, kvHeads, headSize, hidden, vocabulary, contextLength } = shape;
     const kvWidth = kvHeads * headSize;
     this.#rowLength = Math.ceil(contextLength / LANES) * LANES;
     this.#slotFloats = layers * kvWidth * (contextLength + this.#rowLength);
@@ -179,7 +184,9 @@ export class Llama {
     let closed = false;
     const append = (token: number) => {
       if (closed) throw new TypeError("append token: the sequence is closed");
-      if (length === this.shape.contextLength) throw new RangeError("append token: context is full");
+      if (length === this.shape.contextLength) {
+        throw new RangeError("append token: context is full");
+      }
       this.#forward(slot, length++, token);
     };
     return {
@@ -204,7 +211,9 @@ export class Llama {
   /** Leaves in `x` what the layers make of a token. */
   #forward(slot: number, position: number, token: number): void {
     const { width, vocabulary, hidden, headSize } = this.shape;
-    if (!(token >= 0 && token < vocabulary)) throw new RangeError(`append token: no token ${token}`);
+    if (!(token >= 0 && token < vocabulary)) {
+      throw new RangeError(`append token: no token ${token}`);
+    }
     const { memory, matvec } = this.#kernel;
     const { x, normed, mixed, part, gate, up } = this.#scratch;
     const row = this.#embedding + token * width;
@@ -249,7 +258,9 @@ export class Llama {
     let squares = 0;
     for (let i = 0; i < width; i++) squares += memory[x + i]! * memory[x + i]!;
     const scale = 1 / Math.sqrt(squares / width + epsilon);
-    for (let i = 0; i < width; i++) memory[normed + i] = memory[x + i]! * scale * memory[weight + i]!;
+    for (let i = 0; i < width; i++) {
+      memory[normed + i] = memory[x + i]! * scale * memory[weight + i]!;
+    }
   }
 
   /**
@@ -273,7 +284,9 @@ export class Llama {
       const values = keys + headSize * contextLength;
       const from = head * headSize;
       memory.copyWithin(keys + position * headSize, k + from, k + from + headSize);
-      for (let i = 0; i < headSize; i++) memory[values + i * rowLength + position] = memory[v + from + i]!;
+      for (let i = 0; i < headSize; i++) {
+        memory[values + i * rowLength + position] = memory[v + from + i]!;
+      }
     }
     const count = position + 1;
     const padded = Math.ceil(count / LANES) * LANES;
