@@ -321,8 +321,8 @@ class Asking {
       // One request and one cancel: nothing here can outrun the stream's own buffer.
       this.#stream!.send(message);
     } catch (thrown) {
-      const error = LloomError.wrap(thrown, "stream_broken", "send request").toData();
-      this.#dispatch({ type: "cut", error });
+      // The reading side sees the break, and knows whether the executor had heard us.
+      this.#stream!.abort(LloomError.wrap(thrown, "stream_broken", "send request"));
     }
   }
 
