@@ -4,6 +4,7 @@
  * @module
  */
 import { type Address, fromHex } from "../bytes.ts";
+import { LloomError } from "../errors.ts";
 import { type CborValue, encodeCbor, Fields } from "./cbor.ts";
 import {
   MAX_ADDRESSES_PER_EXECUTOR,
@@ -15,7 +16,7 @@ import {
 } from "./limits.ts";
 
 /** Longest text of a PeerId; ours have 53 characters. */
-const MAX_PEER_ID_BYTES = 128;
+export const MAX_PEER_ID_BYTES = 128;
 /** Longest multiaddr: a relayed one names two peers. */
 const MAX_MULTIADDR_BYTES = 512;
 /** No model has a longer context; it keeps sums of tokens far from 2^53. */
@@ -69,12 +70,17 @@ export interface SignedAnnouncement {
   readonly signature: Uint8Array;
 }
 
+/** The version of the body that this file writes and reads. */
+const VERSION = 2;
+/** Body, signature, and what CBOR adds to them. */
+export const MAX_SIGNED_ANNOUNCEMENT_BYTES = MAX_ANNOUNCEMENT_BYTES + 256;
+
 const KINDS = ["initial", "update", "heartbeat", "removal"] as const;
 
 /** An announcement's body: the bytes that are signed. */
 export function encodeAnnouncement(a: Announcement): Uint8Array {
   return encodeCbor({
-    v: 2,
+    v: VERSION,
     kind: a.kind,
     peerId: a.peerId,
     executor: fromHex(a.executor),
@@ -99,7 +105,9 @@ function offerFields(offer: ModelOffer): CborValue {
 /** The reverse of {@linkcode encodeAnnouncement}. @throws {LloomError} `frame_*` */
 export function decodeAnnouncement(body: Uint8Array): Announcement {
   const f = Fields.decode(body, MAX_ANNOUNCEMENT_BYTES, "announcement");
-  f.uint("v", 2);
+  if (f.uint("v") !== VERSION) {
+    throw new LloomError("frame_unsupported", "decode announcement: another version");
+  }
   const load = f.fields("load");
   const announcement = {
     kind: f.oneOf("kind", KINDS),
@@ -115,6 +123,7 @@ export function decodeAnnouncement(body: Uint8Array): Announcement {
     timestamp: f.uint("timestamp"),
     sequence: f.uint64("sequence"),
   };
+  load.finish();
   f.finish();
   return announcement;
 }
@@ -137,11 +146,13 @@ function readOffer(f: Fields): ModelOffer {
 }
 
 function readPerformance(f: Fields): ModelPerformance {
-  return {
+  const performance = {
     tokensPerSecond: f.number("tokensPerSecond", 0, 1e6),
     timeToFirstTokenMs: f.number("timeToFirstTokenMs", 0, 1e9),
     successRate: f.number("successRate", 0, 1),
   };
+  f.finish();
+  return performance;
 }
 
 /** A signed announcement as one message: what gossip carries, and registries hand on. */
@@ -151,7 +162,7 @@ export function encodeSignedAnnouncement({ body, signature }: SignedAnnouncement
 
 /** The reverse of {@linkcode encodeSignedAnnouncement}. @throws {LloomError} `frame_*` */
 export function decodeSignedAnnouncement(bytes: Uint8Array): SignedAnnouncement {
-  const f = Fields.decode(bytes, MAX_ANNOUNCEMENT_BYTES + 256, "signed announcement");
+  const f = Fields.decode(bytes, MAX_SIGNED_ANNOUNCEMENT_BYTES, "signed announcement");
   const signed = {
     body: f.bytes("body", 1, MAX_ANNOUNCEMENT_BYTES),
     signature: f.bytes("signature", 65, 65),

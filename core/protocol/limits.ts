@@ -14,6 +14,11 @@ export const MAX_RESPONSE_FRAME_BYTES = 1 << 20;
 export const MAX_DELTA_BYTES = 64 << 10;
 /** Largest answer, all deltas together: 100 k tokens with log-probabilities. A client stops reading there. */
 export const MAX_RESPONSE_BYTES = 32 << 20;
+/**
+ * Items in one CBOR message: a full page of models with all features has about 6,000. Without it,
+ * 8 MiB of empty maps take a gigabyte and seconds to decode.
+ */
+export const MAX_CBOR_ITEMS = 16_384;
 /** Largest announcement: 50 models with all fields. Gossip carries it to every node, so it is kept small. */
 export const MAX_ANNOUNCEMENT_BYTES = 64 << 10;
 /** Largest registry query. */
@@ -56,3 +61,55 @@ export const STALE_AFTER_MS = 90_000;
 export const GONE_AFTER_MS = 300_000;
 /** Executors a registry keeps. */
 export const MAX_EXECUTORS = 1000;
+
+/** Received bytes that wait for a stream's reader before the stream is paused. */
+export const RECEIVE_HIGH_WATER_BYTES = 256 << 10;
+/** Bytes that wait for the peer before a sender is told to wait: one initial Yamux window. */
+export const SEND_HIGH_WATER_BYTES = 256 << 10;
+/** Bytes that may wait for the peer at all: one request and one window, for a sender that cannot wait. */
+export const MAX_SEND_BACKLOG_BYTES = 16 << 20;
+/**
+ * Largest Yamux window. It bounds what still arrives at a paused stream, and must stay below the
+ * 4 MiB at which libp2p resets one; 1 MiB fills 80 Mbit/s at 100 ms.
+ */
+export const MAX_STREAM_WINDOW_BYTES = 1 << 20;
+/** How long a stream's last bytes may wait for a peer that does not read. */
+export const STREAM_CLOSE_TIMEOUT_MS = 10_000;
+
+/** Connections of a node, unless set otherwise: each costs about 100 KiB. */
+export const DEFAULT_MAX_CONNECTIONS = 500;
+/** Inbound connections being negotiated at once: each costs a key exchange. */
+export const MAX_PENDING_CONNECTIONS = 64;
+/** Inbound connections per second from one host. Many peers may share an address behind a NAT or in a demo. */
+export const MAX_CONNECTIONS_PER_HOST_PER_S = 50;
+/** Addresses of one peer that are tried before it counts as unreachable. */
+export const MAX_ADDRESSES_TO_DIAL = 16;
+/** How long a peer, with all its addresses, may take to be dialled. */
+export const DIAL_TIMEOUT_MS = 10_000;
+/** Streams of all protocols together that a peer may have open: inference's and the network's own. */
+export const MAX_STREAMS_PER_CONNECTION = 512;
+
+/** First and longest pause between two attempts to reach any bootstrap node. */
+export const BOOTSTRAP_RETRY_MS = { first: 1000, longest: 60_000 } as const;
+
+/**
+ * How long a provider record counts. Below libp2p's hour for addresses: a record whose address was
+ * forgotten would spoil the whole answer of the node that holds it.
+ */
+export const PROVIDER_RECORD_MS = 50 * 60_000;
+/** Between two publications of the same provider record, so that one may fail. */
+export const REPROVIDE_MS = 20 * 60_000;
+/** Peers one search for providers yields at most. */
+export const MAX_PROVIDERS = 100;
+
+/** Largest gossip packet. Answers to "I want" join announcements: a hundred of usual size, or 64 of the largest. */
+export const MAX_GOSSIP_PACKET_BYTES = 4 << 20;
+/** Bytes of gossip that may wait for one slow peer before its stream is cut. */
+export const MAX_GOSSIP_BACKLOG_BYTES = 8 << 20;
+
+/** Peers that may be reachable through one relay. */
+export const MAX_RELAY_RESERVATIONS = 256;
+/** Bytes one relayed connection may carry: some hours of answers, or 30 of the largest requests. */
+export const MAX_RELAYED_BYTES = 256 << 20;
+/** How long one relayed connection may last; its peers then dial anew. */
+export const MAX_RELAYED_MS = 3600_000;
