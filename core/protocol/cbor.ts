@@ -4,12 +4,15 @@
  * fields are ignored, unless the sender lists them in `crit` as required (JOSE's rule, RFC 7515).
  * @module
  */
-import { decode, encode } from "cborg";
+import { decode, encode, Tokenizer } from "cborg";
 import { type Address, type Hash, toHex } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
+import { MAX_CBOR_ITEMS } from "./limits.ts";
 
 const DECODE = {
   strict: true,
+  retainStringBytes: true, // for BoundedTokenizer
+  allowBigInt: true, // nonces have 64 bits
   useMaps: true, // a plain object would take "__proto__" for more than a key
   rejectDuplicateMapKeys: true,
   allowIndefinite: false,
@@ -28,9 +31,38 @@ export type CborValue =
   | readonly CborValue[]
   | { readonly [key: string]: CborValue | undefined };
 
-/** A message as CBOR; fields that are undefined are left out. */
-export function encodeCbor(message: { readonly [key: string]: CborValue | undefined }): Uint8Array {
-  return encode(message, { ignoreUndefinedProperties: true });
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Counts items, since a few bytes of input can ask for many objects, and reads text strictly. */
+class BoundedTokenizer extends Tokenizer {
+  #items = 0;
+
+  override next(): ReturnType<Tokenizer["next"]> {
+    if (++this.#items > MAX_CBOR_ITEMS) throw new RangeError(`more than ${MAX_CBOR_ITEMS} items`);
+    const token = super.next();
+    const { value, byteValue } = token;
+    // cborg lets malformed UTF-8 and a byte order mark pass, changed: two texts would become one.
+    if (byteValue !== undefined && !isAscii(value, byteValue)) {
+      token.value = strictUtf8.decode(byteValue);
+    }
+    return token;
+  }
+}
+
+function isAscii(text: string, bytes: Uint8Array): boolean {
+  if (text.length !== bytes.length) return false;
+  for (const byte of bytes) if (byte > 0x7f) return false;
+  return true;
+}
+
+/** A message as CBOR, in a buffer of its own; fields that are undefined are left out. */
+export function encodeCbor(
+  message: { readonly [key: string]: CborValue | undefined },
+): Uint8Array<ArrayBuffer> {
+  const bytes = encode(message, { ignoreUndefinedProperties: true });
+  // cborg may give a view into Node's shared pool of Buffers; to transfer that would take the pool.
+  const own = bytes.length === bytes.buffer.byteLength && bytes.constructor === Uint8Array;
+  return own ? bytes : new Uint8Array(bytes);
 }
 
 const utf8 = new TextEncoder();
@@ -63,9 +95,12 @@ export class Fields {
         `decode ${what}: ${bytes.length} of ${maxBytes} bytes`,
       );
     }
+    const { buffer, byteOffset, length } = bytes;
+    // Of a Node Buffer, which is a Uint8Array too, slices would be views instead of copies.
+    const plain = new Uint8Array(buffer, byteOffset, length);
     let value: unknown;
     try {
-      value = decode(bytes, DECODE);
+      value = decode(plain, { ...DECODE, tokenizer: new BoundedTokenizer(plain, DECODE) });
     } catch (cause) {
       throw new LloomError("frame_malformed", `decode ${what}: not one CBOR item`, { cause });
     }
@@ -76,11 +111,7 @@ export class Fields {
   /** A text of at most `maxBytes` bytes of UTF-8. */
   text(key: string, maxBytes: number): string {
     const value = this.#required(key);
-    if (
-      typeof value !== "string" || value.length > maxBytes || utf8.encode(value).length > maxBytes
-    ) {
-      throw this.#bad(key, `a text of at most ${maxBytes} bytes`);
-    }
+    if (!isText(value, maxBytes)) throw this.#bad(key, `a text of at most ${maxBytes} bytes`);
     return value;
   }
 
@@ -123,7 +154,9 @@ export class Fields {
   /** An integer of 64 bits. */
   uint64(key: string): bigint {
     const value = this.#required(key);
-    if (typeof value === "number" && Number.isInteger(value) && value >= 0) return BigInt(value);
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) {
+      return BigInt(value);
+    }
     if (typeof value === "bigint" && value >= 0n && value <= UINT64_MAX) return value;
     throw this.#bad(key, "an integer of 64 bits");
   }
@@ -171,9 +204,7 @@ export class Fields {
   /** A list of texts. */
   texts(key: string, max: number, maxBytes: number): readonly string[] {
     return this.#items(key, max).map((value) => {
-      if (typeof value !== "string" || value.length > maxBytes) {
-        throw this.#bad(key, `texts of at most ${maxBytes} bytes`);
-      }
+      if (!isText(value, maxBytes)) throw this.#bad(key, `texts of at most ${maxBytes} bytes`);
       return value;
     });
   }
@@ -222,6 +253,11 @@ export class Fields {
   #bad(key: string, want: string): LloomError {
     return malformed(this.#what, `${key} must be ${want}`);
   }
+}
+
+function isText(value: unknown, maxBytes: number): value is string {
+  return typeof value === "string" && value.length <= maxBytes &&
+    (value.length * 3 <= maxBytes || utf8.encode(value).length <= maxBytes);
 }
 
 function malformed(what: string, why: string): LloomError {

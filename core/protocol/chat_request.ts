@@ -2,6 +2,7 @@
 import { LloomError } from "../errors.ts";
 import { isJsonObject, type JsonObject, parseJson } from "./json.ts";
 import { MAX_BODY_BYTES, MAX_MODEL_NAME_BYTES } from "./limits.ts";
+import { truncateUtf8 } from "./text.ts";
 
 /** What Lloom itself needs to know of a chat request. Everything else passes through in `raw`. */
 export interface ChatRequest {
@@ -61,7 +62,9 @@ export function parseChatRequest(body: Uint8Array): ChatRequest {
 /** A chat request from parsed JSON. @throws {LloomError} `request_invalid` */
 export function readChatRequest(raw: JsonObject): ChatRequest {
   const { model, messages } = raw;
-  if (typeof model !== "string" || model === "" || model.length > MAX_MODEL_NAME_BYTES) {
+  if (
+    typeof model !== "string" || model === "" || truncateUtf8(model, MAX_MODEL_NAME_BYTES) !== model
+  ) {
     fail("model", "a name");
   }
   if (!Array.isArray(messages) || messages.length === 0) fail("messages", "a list, not empty");

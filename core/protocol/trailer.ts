@@ -3,10 +3,10 @@
  * ended is signed like the answer itself.
  * @module
  */
-import { type ErrorData, isErrorCode } from "../errors.ts";
+import { type ErrorData, isErrorCode, LloomError } from "../errors.ts";
 import { isJsonObject, parseJson } from "./json.ts";
-import { LloomError } from "../errors.ts";
 import { MAX_TEXT_BYTES } from "./limits.ts";
+import { truncateUtf8 } from "./text.ts";
 
 /** Longest trailer: its fields at their largest, with JSON's escapes. */
 export const MAX_TRAILER_BYTES = 16 << 10;
@@ -30,10 +30,12 @@ export function encodeTrailer(trailer: Trailer): Uint8Array<ArrayBuffer> {
   const { finish, promptTokens, completionTokens, countedBy, error } = trailer;
   return new TextEncoder().encode(
     JSON.stringify({
-      finish,
+      finish: truncateUtf8(finish, MAX_TEXT_BYTES),
       usage: { prompt_tokens: promptTokens, completion_tokens: completionTokens },
       counted_by: countedBy,
-      ...(error && { error: { code: error.code, message: error.message } }),
+      ...(error && {
+        error: { code: error.code, message: truncateUtf8(error.message, MAX_TEXT_BYTES) },
+      }),
     }) + "\n",
   );
 }
