@@ -1,5 +1,6 @@
 /** Both ends of a request as state machines without I/O, and the terms they hold each other to. @module */
 export * from "./client_session.ts";
 export * from "./executor_session.ts";
+export * from "./memory_nonce_store.ts";
 export * from "./request_draft.ts";
 export * from "./terms.ts";

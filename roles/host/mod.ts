@@ -1,0 +1,10 @@
+/** What a role needs of its machine: settings, command line, disk, log, signals. @module */
+export * from "./command_line.ts";
+export * from "./config/mod.ts";
+export * from "./exit_codes.ts";
+export * from "./generate_identity.ts";
+export * from "./identity_file.ts";
+export * from "./lifecycle.ts";
+export * from "./logging.ts";
+export * from "./terminal.ts";
+export { redact } from "./redact.ts";

@@ -1,0 +1,139 @@
+/** The command line that all roles share. @module */
+import {
+  Command,
+  CommanderError,
+  type CommandUnknownOpts,
+  Option,
+} from "@commander-js/extra-typings";
+import { LloomError } from "@lloom/core/errors";
+import { getLogger } from "@logtape/logtape";
+import type { CommonConfig } from "./config/common_settings.ts";
+import { loadConfig } from "./config/load_config.ts";
+import { environmentNotes } from "./config/manual.ts";
+import { singleSettings } from "./config/resolve_config.ts";
+import type { RoleSettings } from "./config/role_settings.ts";
+import type { AnyNode } from "./config/setting.ts";
+import manifest from "./deno.json" with { type: "json" };
+import { EXIT, EXIT_NOTES, type ExitCode, exitCodeOf } from "./exit_codes.ts";
+import { exitCodeOfSignal, exitOnUncaughtErrors, InterruptedError } from "./lifecycle.ts";
+import { startLogging } from "./logging.ts";
+import { print, printError } from "./terminal.ts";
+
+/** The version of all packages of this workspace. */
+export const VERSION: string = manifest.version;
+
+/** How results are printed. */
+export type OutputFormat = "text" | "json";
+
+/** What a command works with once its settings are read. */
+export interface CommandContext<T extends CommonConfig> {
+  readonly config: T;
+  readonly format: OutputFormat;
+}
+
+/** What {@linkcode openCommand} needs of a commander command. */
+export interface ParsedCommand {
+  optsWithGlobals(): object;
+}
+
+/**
+ * A role's program: a flag for every setting that has one, `--config`, `--debug`, `--format`, and
+ * notes on variables and exit codes in its help. Flags count before and after a subcommand.
+ * @param summary one sentence, for `--help`
+ */
+export function createProgram<T extends CommonConfig>(
+  settings: RoleSettings<T>,
+  summary: string,
+): Command {
+  const program = new Command(`lloom-${settings.role}`);
+  program.description(summary)
+    .version(VERSION)
+    .option("--config <file>", "configuration file (TOML)")
+    .option("--debug", "log at level debug")
+    .addOption(
+      new Option("--format <format>", "how results and errors are printed")
+        .choices(["text", "json"] as const)
+        .default("text" as const),
+    )
+    .configureHelp({ showGlobalOptions: true })
+    .addHelpText("after", `${environmentNotes(settings)}\n${EXIT_NOTES}`);
+  const fields = settings.table as Readonly<Record<string, AnyNode>>;
+  for (const [key, { flag }] of singleSettings(fields)) {
+    if (flag !== undefined) program.option(flag, `setting ${key}`);
+  }
+  return program;
+}
+
+/**
+ * What every command does first: read its settings, start the log, pass on warnings.
+ * @throws {LloomError} `config_invalid`
+ */
+export function openCommand<T extends CommonConfig>(
+  settings: RoleSettings<T>,
+  command: ParsedCommand,
+): CommandContext<T> {
+  const flags = command.optsWithGlobals() as Readonly<Record<string, unknown>>;
+  const { config, warnings } = loadConfig(settings, flags);
+  startLogging(config.logging);
+  const log = getLogger(["lloom", "config"]);
+  for (const warning of warnings) log.warn("{warning}", { warning });
+  return { config, format: flags["format"] === "json" ? "json" : "text" };
+}
+
+/**
+ * Parses the arguments and runs what they ask for.
+ * @returns the code to exit with. The caller must exit explicitly: after a dial, libp2p keeps timers
+ * for some ten seconds.
+ */
+export async function runProgram(
+  program: CommandUnknownOpts,
+  args: readonly string[],
+): Promise<ExitCode> {
+  exitOnUncaughtErrors();
+  const json = wantsJson(args);
+  configureOutput(program, json);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    return EXIT.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      if (json) printFailure("usage", plainUsage(error.message), true);
+      return EXIT.usage;
+    }
+    const failure = LloomError.wrap(error);
+    // A fault of ours is worth its stack; what the user can act on is worth one line.
+    if (failure.code === "internal") {
+      getLogger(["lloom", "process"]).error("command failed: {error}", { error });
+    }
+    printFailure(failure.code, failure.message, json);
+    return error instanceof InterruptedError ? exitCodeOfSignal(error.signal) : exitCodeOf(failure);
+  }
+}
+
+/** Commander hands its ways of printing and leaving to subcommands only when they are added. */
+function configureOutput(command: CommandUnknownOpts, json: boolean): void {
+  command.exitOverride().configureOutput({
+    writeOut: print,
+    // With JSON, the one object on standard error says it.
+    writeErr: json ? () => {} : printError,
+  });
+  for (const sub of command.commands) configureOutput(sub, json);
+}
+
+/** Asked of the arguments, because a usage error comes before they are parsed. */
+function wantsJson(args: readonly string[]): boolean {
+  return args.some((arg, i) =>
+    arg === "--format=json" || (arg === "--format" && args[i + 1] === "json")
+  );
+}
+
+function plainUsage(message: string): string {
+  return message.replace(/^error: /, "");
+}
+
+function printFailure(code: string, message: string, json: boolean): void {
+  printError(
+    json ? `${JSON.stringify({ error: { code, message } })}\n` : `error: ${message} (${code})\n`,
+  );
+}

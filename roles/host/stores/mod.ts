@@ -1,0 +1,3 @@
+/** What a node keeps on disk. @module */
+export * from "./database.ts";
+export * from "./sqlite_nonce_store.ts";
