@@ -1,0 +1,379 @@
+/**
+ * A model server without a model: it speaks the dialects of OpenAI, Ollama, LM Studio, vLLM and
+ * llama.cpp on 127.0.0.1, fails on demand, and records what it was asked.
+ *
+ * As a script: `deno run -A tests/support/mock_llm_server.ts --port 0 --tokens 32`.
+ * @module
+ */
+import { parseArgs } from "node:util";
+import {
+  chunk,
+  errorBody,
+  listing,
+  type MockDialect,
+  mockPromptTokens,
+  mockText,
+  type Script,
+  sse,
+  tokenizing,
+  writeScript,
+} from "./mock_llm_dialects.ts";
+
+export { type MockDialect, mockPromptTokens, mockText };
+
+/** How to fail: an HTTP error, a broken answer, or a silence. */
+export type MockFailure =
+  | {
+    readonly kind: "status";
+    readonly status: number;
+    readonly body?: unknown;
+    readonly retryAfter?: string;
+  }
+  /** HTTP 200 and something that is no answer. */
+  | { readonly kind: "garbage" }
+  /** The connection ends, without an end mark, after so many tokens. */
+  | { readonly kind: "truncate"; readonly afterTokens: number }
+  /** An error object in the stream after so many tokens. */
+  | { readonly kind: "error"; readonly afterTokens: number; readonly message?: string }
+  /** The stream stays open and silent after so many tokens; `headers`: not even the head is sent. */
+  | { readonly kind: "hang"; readonly afterTokens: number | "headers" }
+  /** A redirect to another place. */
+  | { readonly kind: "redirect"; readonly location: string };
+
+/** What the mock does. All may be changed while it runs ({@linkcode MockLlmServer.options}). */
+export interface MockLlmOptions {
+  /** @default "openai" */
+  dialect?: MockDialect;
+  /** @default 0, any free port */
+  port?: number;
+  /** Names of the chat models. @default ["mock-model"] */
+  models?: readonly string[];
+  /** Tokens of an answer, if the request allows as many. @default 16 */
+  tokens?: number;
+  /** Milliseconds before each token. @default 0 */
+  delayMs?: number;
+  /** Milliseconds before the first token, besides. @default 0 */
+  firstTokenMs?: number;
+  /** All tokens in one write, where there is no delay. @default false */
+  coalesce?: boolean;
+  /** Whether it honours the request's limit on tokens. @default true */
+  honoursLimit?: boolean;
+  /** Whether it tells the usage at the end, if asked to. @default true */
+  usage?: boolean;
+  /** Answers with one JSON document, whatever `stream` says. @default false */
+  ignoresStream?: boolean;
+  /** Puts so many tokens of `reasoning_content` first. @default 0 */
+  reasoningTokens?: number;
+  /** Calls this tool instead of writing text. */
+  toolCall?: { readonly name: string; readonly arguments: string };
+  /** A comment before every so many tokens. @default 0, none */
+  keepAliveEvery?: number;
+  /** Fails every request for a chat, or decides for each, by its number from 0. */
+  failure?: MockFailure | ((request: number) => MockFailure | undefined);
+  /** Refuses requests without this key. */
+  apiKey?: string;
+}
+
+/** One request for a chat, as the mock saw it. Times are unix milliseconds. */
+export interface MockRequest {
+  readonly path: string;
+  readonly authorization: string | null;
+  readonly body: Readonly<Record<string, unknown>>;
+  readonly receivedAt: number;
+  /** Tokens written so far. */
+  sent: number;
+  finishedAt?: number;
+  /** When the client hung up before the end. */
+  abortedAt?: number;
+}
+
+/** A running mock. */
+export interface MockLlmServer {
+  /** Without a final slash. */
+  readonly url: string;
+  readonly port: number;
+  readonly options: MockLlmOptions;
+  /** Requests for a chat, in order. */
+  readonly requests: readonly MockRequest[];
+  /** Requests of any kind, as `METHOD path`. */
+  readonly paths: readonly string[];
+  /** Resolves when the next client hangs up early. */
+  nextAbort(): Promise<MockRequest>;
+  /** Resolves when the next request for a chat arrives. */
+  nextRequest(): Promise<MockRequest>;
+  stop(): Promise<void>;
+}
+
+const encoder = new TextEncoder();
+const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response =>
+  Response.json(value, { status, headers });
+
+const KEEP_ALIVE = encoder.encode(": keep-alive\n\n");
+
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
+
+/** Starts a mock on 127.0.0.1. */
+export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer {
+  const options: MockLlmOptions = { ...initial };
+  const requests: MockRequest[] = [];
+  const paths: string[] = [];
+  const scripts = new Map<string, Script>();
+  const abortWaiters: ((request: MockRequest) => void)[] = [];
+  const requestWaiters: ((request: MockRequest) => void)[] = [];
+  const hanging = new Set<() => void>();
+
+  const scriptFor = (model: unknown, count: number, limited: boolean): Script => {
+    const { dialect, reasoningTokens, toolCall } = options;
+    const key = JSON.stringify([dialect, reasoningTokens, toolCall, model, count, limited]);
+    let script = scripts.get(key);
+    if (script === undefined) {
+      script = writeScript(options, model, count, limited);
+      scripts.set(key, script);
+    }
+    return script;
+  };
+
+  const usageOf = (record: MockRequest, completionTokens: number): object => {
+    const promptTokens = mockPromptTokens(record.body.messages);
+    return {
+      prompt_tokens: promptTokens,
+      completion_tokens: completionTokens,
+      total_tokens: promptTokens + completionTokens,
+    };
+  };
+
+  const stream = (
+    record: MockRequest,
+    script: Script,
+    failure: MockFailure | undefined,
+  ): Response => {
+    const { delayMs = 0, firstTokenMs = 0, coalesce = false, keepAliveEvery = 0, usage = true } =
+      options;
+    const { tokens } = script;
+    const stopAt =
+      failure !== undefined && "afterTokens" in failure && failure.afterTokens !== "headers"
+        ? failure.afterTokens
+        : Infinity;
+    const wantsUsage = usage &&
+      (record.body.stream_options as { include_usage?: boolean } | undefined)?.include_usage ===
+        true;
+    const tail = (): Uint8Array<ArrayBuffer> => {
+      const parts = [script.finish];
+      if (wantsUsage) {
+        const { choices: _, ...head } = chunk(record.body.model, {}, null) as { choices: unknown };
+        parts.push(sse({ ...head, choices: [], usage: usageOf(record, tokens.length) }));
+      }
+      return join([...parts, script.done]);
+    };
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let wake: (() => void) | undefined;
+    const pause = (ms: number): Promise<void> =>
+      new Promise((resolve) => {
+        wake = resolve;
+        timer = setTimeout(resolve, ms);
+      });
+    let cancelled = false;
+    let opened = false;
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        if (!opened) {
+          opened = true;
+          if (firstTokenMs > 0) await pause(firstTokenMs);
+          if (cancelled) return;
+          if (script.opening.length > 0) return controller.enqueue(join(script.opening));
+        }
+        if (record.sent >= stopAt) {
+          if (failure?.kind === "truncate") throw new Error("cut on purpose");
+          if (failure?.kind === "error") {
+            const message = failure.message ?? "the model crashed";
+            const error = { message, type: "server_error", code: 500 };
+            // llama.cpp has a field of its own for this.
+            const field = options.dialect === "llamacpp" ? "error" : "data";
+            const value = field === "error" ? error : { error };
+            controller.enqueue(encoder.encode(`${field}: ${JSON.stringify(value)}\n\n`));
+            return controller.close();
+          }
+          return new Promise((resolve) => hanging.add(resolve));
+        }
+        if (record.sent < tokens.length) {
+          if (delayMs > 0) await pause(delayMs);
+          if (cancelled) return;
+          if (coalesce && delayMs === 0) {
+            const upTo = Math.min(tokens.length, stopAt);
+            controller.enqueue(join(tokens.slice(record.sent, upTo)));
+            record.sent = upTo;
+            return;
+          }
+          if (keepAliveEvery > 0 && record.sent % keepAliveEvery === 0) {
+            controller.enqueue(KEEP_ALIVE);
+          }
+          controller.enqueue(tokens[record.sent]!);
+          record.sent++;
+          return;
+        }
+        controller.enqueue(tail());
+        record.finishedAt = Date.now();
+        controller.close();
+      },
+      cancel() {
+        cancelled = true;
+        clearTimeout(timer);
+        wake?.();
+        if (record.finishedAt !== undefined) return;
+        record.abortedAt = Date.now();
+        for (const waiter of abortWaiters.splice(0)) waiter(record);
+      },
+    }, { highWaterMark: 0 });
+    return new Response(body, {
+      headers: { "content-type": "text/event-stream", "cache-control": "no-cache" },
+    });
+  };
+
+  const whole = (record: MockRequest, count: number, limited: boolean): Response => {
+    const { toolCall, reasoningTokens = 0 } = options;
+    record.sent = count;
+    record.finishedAt = Date.now();
+    const text = mockText(count);
+    const reasoning = mockText(reasoningTokens);
+    const message = toolCall !== undefined
+      ? {
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: "call_1", type: "function", function: toolCall }],
+      }
+      : {
+        role: "assistant",
+        content: text.slice(reasoning.length),
+        ...(reasoning && { reasoning_content: reasoning }),
+      };
+    const finish = toolCall !== undefined ? "tool_calls" : limited ? "length" : "stop";
+    return json({
+      id: "chatcmpl-mock",
+      object: "chat.completion",
+      model: record.body.model,
+      choices: [{ index: 0, message, finish_reason: finish }],
+      ...(options.usage !== false && { usage: usageOf(record, count) }),
+    });
+  };
+
+  const chat = (record: MockRequest, signal: AbortSignal): Response | Promise<Response> => {
+    const { dialect = "openai", failure: rule, tokens: wanted = 16 } = options;
+    const number = requests.length;
+    requests.push(record);
+    for (const waiter of requestWaiters.splice(0)) waiter(record);
+    if (options.apiKey !== undefined && record.authorization !== `Bearer ${options.apiKey}`) {
+      // OpenAI quotes the key that it refuses.
+      const key = record.authorization?.replace("Bearer ", "") ?? "";
+      return json(errorBody(dialect, 401, `Incorrect API key provided: ${key}`), 401);
+    }
+    const failure = typeof rule === "function" ? rule(number) : rule;
+    if (failure?.kind === "status") {
+      const headers = failure.retryAfter === undefined ? {} : { "retry-after": failure.retryAfter };
+      const body = failure.body ??
+        errorBody(dialect, failure.status, `refused with ${failure.status}`);
+      return typeof body === "string"
+        ? new Response(body, { status: failure.status, headers })
+        : json(body, failure.status, headers);
+    }
+    if (failure?.kind === "redirect") {
+      return new Response(null, { status: 307, headers: { location: failure.location } });
+    }
+    if (failure?.kind === "garbage") {
+      return new Response("data: {not json\n\n", {
+        headers: { "content-type": "text/event-stream" },
+      });
+    }
+    if (failure?.kind === "hang" && failure.afterTokens === "headers") {
+      return new Promise((resolve) => {
+        const end = () => resolve(new Response(null, { status: 503 }));
+        hanging.add(end);
+        signal.addEventListener("abort", () => {
+          record.abortedAt = Date.now();
+          for (const waiter of abortWaiters.splice(0)) waiter(record);
+          end();
+        });
+      });
+    }
+    const { max_completion_tokens: a, max_tokens: b } = record.body;
+    const limit = options.honoursLimit === false ? Infinity : Number(a ?? b ?? Infinity);
+    const count = Math.min(wanted, limit);
+    const limited = wanted > limit;
+    if (options.ignoresStream === true || record.body.stream !== true) {
+      return whole(record, count, limited);
+    }
+    return stream(record, scriptFor(record.body.model, count, limited), failure);
+  };
+
+  const server = Deno.serve({
+    hostname: "127.0.0.1",
+    port: options.port ?? 0,
+    onListen() {},
+    // What a cut stream throws is asked for, and is no news.
+    onError: () => new Response(null, { status: 500 }),
+  }, async (request) => {
+    const { dialect = "openai", models = ["mock-model"] } = options;
+    const path = new URL(request.url).pathname;
+    paths.push(`${request.method} ${path}`);
+    const body = request.method === "POST" ? await request.json() : undefined;
+    if (path === "/v1/chat/completions" && body !== undefined) {
+      const record: MockRequest = {
+        path,
+        authorization: request.headers.get("authorization"),
+        body,
+        receivedAt: Date.now(),
+        sent: 0,
+      };
+      return chat(record, request.signal);
+    }
+    const answer = listing(dialect, path, models, body) ??
+      (body === undefined ? undefined : tokenizing(dialect, path, body));
+    return answer === undefined ? json(errorBody(dialect, 404, "not found"), 404) : json(answer);
+  });
+
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    port: server.addr.port,
+    options,
+    requests,
+    paths,
+    nextAbort: () => new Promise((resolve) => abortWaiters.push(resolve)),
+    nextRequest: () => new Promise((resolve) => requestWaiters.push(resolve)),
+    async stop() {
+      for (const end of hanging) end();
+      await server.shutdown();
+    },
+  };
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      port: { type: "string", default: "0" },
+      dialect: { type: "string", default: "openai" },
+      model: { type: "string", multiple: true, default: ["mock-model"] },
+      tokens: { type: "string", default: "16" },
+      "delay-ms": { type: "string", default: "0" },
+      coalesce: { type: "boolean", default: false },
+    },
+  });
+  const dialects: readonly string[] = ["openai", "ollama", "lmstudio", "vllm", "llamacpp"];
+  if (!dialects.includes(values.dialect)) throw new RangeError(`no dialect ${values.dialect}`);
+  const server = startMockLlmServer({
+    port: Number(values.port),
+    dialect: values.dialect as MockDialect,
+    models: values.model,
+    tokens: Number(values.tokens),
+    delayMs: Number(values["delay-ms"]),
+    coalesce: values.coalesce,
+  });
+  // The line that a parent process waits for.
+  await Deno.stdout.write(encoder.encode(`${server.port}\n`));
+}

@@ -1,0 +1,224 @@
+/**
+ * One answer, from a signed request to the bytes of a receipt.
+ * @module
+ */
+import { type ErrorData, LloomError } from "@lloom/core/errors";
+import type { InferenceEnd, InferenceJob, InferenceRun, InferenceSink } from "@lloom/core/ports";
+import { type ChatRequest, encodeTrailer, messageText } from "@lloom/core/protocol";
+import { createKeccak } from "hash-wasm";
+import { AnswerLines } from "./answer_lines.ts";
+import { AnswerText } from "./answer_text.ts";
+import type { ChatBackend, TokenUsage } from "./backends/backend.ts";
+import { checkRequest } from "./request_check.ts";
+
+/**
+ * No usual text has more characters to a token than this (English has 4 to 5). So `characters / 16`
+ * is fewer tokens than a text has, at no cost: a prompt above the context by this measure is refused
+ * unsent, and an answer above its limit by it is stopped. What lies between is the server's to
+ * refuse, which counts exactly.
+ */
+export const MAX_CHARS_PER_TOKEN = 16;
+/** Room above the limit before an answer is stopped: short texts vary most. */
+const SPARE_CHARS = 1024;
+
+/** Where an answer comes from. */
+export interface ChatRunComponents {
+  readonly backend: ChatBackend;
+  /** The backend's own name of the model. */
+  readonly model: string;
+  /** Tokens of prompt and answer together, if known. */
+  readonly contextLength?: number;
+  /** Told what the operator should know; never a text of a peer. */
+  warn(message: string): void;
+}
+
+/** Bounds in time, in milliseconds. */
+export interface ChatRunOptions {
+  /** One whole answer. */
+  readonly totalTimeoutMs: number;
+  /** Counting the tokens of an answer whose backend tells no usage. */
+  readonly countTimeoutMs: number;
+}
+
+function checkLength(request: ChatRequest, contextLength: number | undefined): void {
+  if (contextLength === undefined) return;
+  const chars = request.messages.reduce((sum, message) => sum + messageText(message).length, 0);
+  if (chars > contextLength * MAX_CHARS_PER_TOKEN) {
+    throw new LloomError(
+      "context_length_exceeded",
+      `check request: ${chars} characters for a context of ${contextLength} tokens`,
+    );
+  }
+}
+
+/**
+ * Runs one request against a backend. Tokens charged are the backend's own count, else the model's
+ * tokenizer's, else an estimate, and never more than the commitment's `maxTokens`: what a backend
+ * delivers above it is the executor's loss. An answer far above it is stopped, with finish `length`.
+ */
+export class ChatRun implements InferenceRun {
+  readonly #job: InferenceJob;
+  readonly #sink: InferenceSink;
+  readonly #components: ChatRunComponents;
+  readonly #options: ChatRunOptions;
+  readonly #controller = new AbortController();
+  readonly #text = new AnswerText();
+  #cancelled = false;
+  #gate: PromiseWithResolvers<void> | undefined;
+
+  constructor(
+    job: InferenceJob,
+    sink: InferenceSink,
+    components: ChatRunComponents,
+    options: ChatRunOptions,
+  ) {
+    this.#job = job;
+    this.#sink = sink;
+    this.#components = components;
+    this.#options = options;
+  }
+
+  /** Stops reading from the model; what it writes meanwhile waits in its connection. */
+  pause(): void {
+    if (!this.#controller.signal.aborted) this.#gate ??= Promise.withResolvers<void>();
+  }
+
+  /** Reads on. */
+  resume(): void {
+    this.#gate?.resolve();
+    this.#gate = undefined;
+  }
+
+  /** Stops the model at once. */
+  cancel(reason: ErrorData): void {
+    if (this.#controller.signal.aborted) return;
+    this.#cancelled = true;
+    this.#stop(LloomError.from(reason));
+  }
+
+  /** Runs to the last call of the sink; never rejects. */
+  async run(): Promise<void> {
+    const timer = setTimeout(
+      () => this.#stop(new LloomError("backend_timeout", "run chat: no end in time")),
+      this.#options.totalTimeoutMs,
+    );
+    try {
+      await this.#run();
+    } catch (thrown) {
+      this.#sink.fail(this.#explain(thrown).toData());
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #run(): Promise<void> {
+    const keccak = await createKeccak(256);
+    const request = checkRequest(this.#job, keccak);
+    checkLength(request, this.#components.contextLength);
+    const lines = new AnswerLines(keccak.init(), (batch) => this.#sink.batch(batch));
+    let usage: TokenUsage | undefined;
+    let error: LloomError | undefined;
+    let overLong = false;
+    try {
+      this.#controller.signal.throwIfAborted();
+      const { backend, model } = this.#components;
+      for await (const event of backend.chat(model, request, this.#controller.signal)) {
+        if (event.type === "usage") {
+          usage = event.usage;
+        } else {
+          this.#text.add(event.choices);
+          lines.add(event.choices);
+          overLong = this.#isOverLong();
+          if (overLong) break;
+        }
+        if (this.#gate !== undefined) await this.#gate.promise;
+        this.#controller.signal.throwIfAborted();
+      }
+      if (this.#text.gaveUp) {
+        error = new LloomError("backend_failed", "read answer: the backend gave up");
+      }
+    } catch (thrown) {
+      error = this.#explain(thrown);
+      if (lines.empty) throw error;
+    }
+    if (error === undefined && lines.empty) {
+      throw new LloomError("backend_malformed", "read answer: nothing in it");
+    }
+    // What is there need not wait for the counting.
+    lines.flush();
+    usage ??= await this.#count(request);
+    this.#sink.end(this.#finish(lines, usage, error, overLong));
+  }
+
+  #finish(
+    lines: AnswerLines,
+    usage: TokenUsage,
+    error: LloomError | undefined,
+    overLong: boolean,
+  ): InferenceEnd {
+    const { maxTokens } = this.#job.commitment;
+    if (overLong || usage.completionTokens > maxTokens) {
+      this.#components.warn(
+        "the backend wrote more tokens than asked for; the rest is not charged",
+      );
+    }
+    const { promptTokens, countedBy } = usage;
+    const completionTokens = Math.min(usage.completionTokens, maxTokens);
+    const failure = this.#cancelled ? "cancelled" : "error";
+    const reason = overLong ? "length" : this.#text.reason;
+    const trailer = encodeTrailer({
+      finish: error === undefined ? reason : failure,
+      promptTokens,
+      completionTokens,
+      countedBy,
+      ...(error !== undefined && { error: error.toData() }),
+    });
+    const contentHash = lines.end(trailer);
+    return { trailer, contentHash, promptTokens, completionTokens, success: error === undefined };
+  }
+
+  #isOverLong(): boolean {
+    const { maxTokens } = this.#job.commitment;
+    return this.#text.length > maxTokens * MAX_CHARS_PER_TOKEN + SPARE_CHARS;
+  }
+
+  /** Counts within a bounded time. What cannot be counted is not charged. */
+  async #count(request: ChatRequest): Promise<TokenUsage> {
+    const { backend, model, warn } = this.#components;
+    const controller = new AbortController();
+    const expired = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const error = new LloomError("backend_timeout", "count tokens: no count in time");
+      expired.reject(error);
+      controller.abort(error);
+    }, this.#options.countTimeoutMs);
+    try {
+      const counting = backend.count(model, request, this.#text.text, controller.signal);
+      return await Promise.race([counting, expired.promise]);
+    } catch (thrown) {
+      warn(`tokens of an answer could not be counted and are not charged: ${codeOf(thrown)}`);
+      return { promptTokens: 0, completionTokens: 0, countedBy: "estimate" };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #stop(reason: LloomError): void {
+    if (!this.#controller.signal.aborted) this.#controller.abort(reason);
+    this.resume();
+  }
+
+  #explain(thrown: unknown): LloomError {
+    const { signal } = this.#controller;
+    if (signal.aborted) return LloomError.wrap(signal.reason, "aborted");
+    if (thrown instanceof LloomError) return thrown;
+    // An unforeseen error's own text may quote the prompt.
+    this.#components.warn(`unexpected error while running a chat: ${codeOf(thrown)}`);
+    return new LloomError("internal", "run chat: unexpected error", { cause: thrown });
+  }
+}
+
+function codeOf(thrown: unknown): string {
+  if (thrown instanceof LloomError) return thrown.code;
+  return thrown instanceof Error ? thrown.name : typeof thrown;
+}

@@ -1,0 +1,48 @@
+/** Whether a request's body is the one that its commitment speaks of. @module */
+import type { Hash } from "@lloom/core/bytes";
+import { ZERO_HASH } from "@lloom/core/bytes";
+import { LloomError } from "@lloom/core/errors";
+import type { InferenceJob } from "@lloom/core/ports";
+import { type ChatRequest, parseChatRequest, systemPrompt } from "@lloom/core/protocol";
+import { TEMPERATURE_SCALE, TEMPERATURE_UNSET } from "@lloom/core/signing";
+import type { IHasher } from "hash-wasm";
+
+function disagree(what: string): never {
+  throw new LloomError("request_invalid", `check request: body and commitment differ in ${what}`);
+}
+
+function systemPromptHash(prompt: string, salt: Uint8Array, keccak: IHasher): Hash {
+  if (prompt === "") return ZERO_HASH;
+  return `0x${keccak.init().update(salt).update(prompt).digest("hex")}`;
+}
+
+/**
+ * The request, bound by its commitment: its `maxTokens` is what each answer may have so that all
+ * together stay within what the client pays for.
+ * @param keccak a keccak-256 that nobody else is using
+ * @throws {LloomError} `request_invalid`
+ */
+export function checkRequest(job: InferenceJob, keccak: IHasher): ChatRequest {
+  const { commitment, salt, body } = job;
+  let request: ChatRequest;
+  try {
+    request = parseChatRequest(body);
+  } catch (thrown) {
+    const { message } = LloomError.wrap(thrown);
+    throw new LloomError("request_invalid", message, { cause: thrown });
+  }
+  if (request.model !== job.model || commitment.model !== job.model) disagree("model");
+  if (request.maxTokens !== undefined && request.maxTokens > commitment.maxTokens) {
+    disagree("maxTokens");
+  }
+  const temperature = request.temperature === undefined
+    ? TEMPERATURE_UNSET
+    : Math.round(request.temperature * TEMPERATURE_SCALE);
+  if (temperature !== commitment.temperature) disagree("temperature");
+  if (systemPromptHash(systemPrompt(request), salt, keccak) !== commitment.systemPromptHash) {
+    disagree("system prompt");
+  }
+  const share = Math.floor(commitment.maxTokens / request.n);
+  if (share < 1) disagree("maxTokens: less than one for each answer");
+  return { ...request, maxTokens: Math.min(request.maxTokens ?? share, share) };
+}
