@@ -1,0 +1,128 @@
+/**
+ * Keeps the network told of what this executor offers: at start, on every change, as a heartbeat,
+ * and at the end that it is gone.
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { LloomError } from "../errors.ts";
+import type { Clock, Signer } from "../ports.ts";
+import {
+  type Announcement,
+  encodeAnnouncement,
+  encodeSignedAnnouncement,
+  type SignedAnnouncement,
+} from "../protocol/announcement.ts";
+import { HEARTBEAT_MS } from "../protocol/limits.ts";
+
+const log = getLogger(["lloom", "announce"]);
+
+/** What an executor has to say at a moment. */
+export type Offering = Pick<Announcement, "multiaddrs" | "models" | "load">;
+
+/** Times of an {@linkcode Announcer}, in milliseconds. */
+export interface AnnouncerOptions {
+  /** Between two announcements with nothing new. @default HEARTBEAT_MS */
+  readonly heartbeatMs?: number;
+  /** Changes this close together are told as one. @default 200 */
+  readonly settleMs?: number;
+}
+
+/** What an {@linkcode Announcer} works with. */
+export interface AnnouncerComponents {
+  readonly clock: Clock;
+  readonly signer: Signer;
+  readonly peerId: string;
+  /** What there is to say now. */
+  readonly offering: () => Offering;
+  /** Spreads a signed announcement. */
+  readonly publish: (announcement: SignedAnnouncement, bytes: Uint8Array) => Promise<void>;
+}
+
+/** Announces one executor. */
+export class Announcer {
+  readonly #options: Required<AnnouncerOptions>;
+  readonly #components: AnnouncerComponents;
+  #sequence = 0n;
+  #disarm: (() => void) | undefined;
+  /** Announcements follow each other: their sequence must be that of their sending. */
+  #last: Promise<void> = Promise.resolve();
+  #settling = false;
+  #stopped = false;
+
+  constructor(options: AnnouncerOptions, components: AnnouncerComponents) {
+    this.#options = {
+      heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
+      settleMs: options.settleMs ?? 200,
+    };
+    this.#components = components;
+  }
+
+  /** Announces for the first time. */
+  async start(): Promise<void> {
+    await this.#announce("initial");
+  }
+
+  /** Announces soon, because something changed: models, prices, addresses, or who listens. */
+  changed(): void {
+    if (this.#settling || this.#stopped) return;
+    this.#settling = true;
+    this.#schedule("update", this.#options.settleMs);
+  }
+
+  /** Takes everything back. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#disarm?.();
+    await this.#announce("removal");
+  }
+
+  #schedule(kind: Announcement["kind"], ms: number): void {
+    this.#disarm?.();
+    this.#disarm = this.#components.clock.setTimer(ms, () => {
+      this.#settling = false;
+      void this.#announce(kind);
+    });
+  }
+
+  #announce(kind: Announcement["kind"]): Promise<void> {
+    this.#last = this.#last.then(() => this.#send(kind)).catch((thrown) => {
+      const { code, message } = LloomError.wrap(thrown);
+      log.warn("announcement failed, the next heartbeat tries again: {code} {message}", {
+        code,
+        message,
+      });
+    }).then(() => {
+      if (!this.#stopped && !this.#settling) {
+        this.#schedule("heartbeat", this.#options.heartbeatMs);
+      }
+    });
+    return this.#last;
+  }
+
+  async #send(kind: Announcement["kind"]): Promise<void> {
+    const { clock, signer, peerId, offering, publish } = this.#components;
+    const timestamp = clock.now();
+    // Time, so that it grows across restarts without being stored.
+    const sequence = BigInt(timestamp);
+    this.#sequence = sequence > this.#sequence ? sequence : this.#sequence + 1n;
+    const { multiaddrs, models, load } = offering();
+    const announcement: Announcement = {
+      kind,
+      peerId,
+      executor: signer.address,
+      multiaddrs,
+      models: kind === "removal" ? [] : models,
+      load,
+      timestamp,
+      sequence: this.#sequence,
+    };
+    const body = encodeAnnouncement(announcement);
+    const signature = await signer.signAnnouncement(
+      { peerId, timestamp: BigInt(timestamp), sequence: this.#sequence },
+      body,
+    );
+    const signed = { body, signature };
+    await publish(signed, encodeSignedAnnouncement(signed));
+    log.debug("announced {kind}: {models} models", { kind, models: announcement.models.length });
+  }
+}
