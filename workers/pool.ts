@@ -79,7 +79,10 @@ export class WorkerPool<M extends Methods<M>> {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stopped = false;
 
-  /** @param startWorker makes a worker whose module calls `serve` */
+  /**
+   * A pool without workers yet.
+   * @param startWorker makes a worker whose module calls `serve`
+   */
   constructor(options: WorkerPoolOptions, startWorker: () => Worker) {
     if (!Number.isInteger(options.size) || options.size < 1) {
       throw new RangeError("create worker pool: size must be 1 or more");

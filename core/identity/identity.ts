@@ -24,6 +24,7 @@ export class Identity {
   readonly address: Address;
 
   /**
+   * The identity of a key.
    * @param privateKey 32 bytes, copied
    * @throws {LloomError} `identity_invalid` if it is not a secp256k1 key
    */

@@ -5,6 +5,7 @@ import type { Keccak256 } from "./encode.ts";
 
 /** secp256k1 and keccak. Every implementation gives the same bytes for the same input. */
 export interface Primitives {
+  /** Ethereum's hash. */
   readonly keccak256: Keccak256;
   /** The Ethereum address of a 32-byte private key. @throws {TypeError} if it is not a key */
   addressOf(privateKey: Uint8Array): Address;

@@ -7,7 +7,9 @@ import { type Address, type Hash, ZERO_ADDRESS } from "../bytes.ts";
 
 /** Where a signature counts: EIP-712's domain. A signature made for one is worthless in another. */
 export interface SigningDomain {
+  /** The same in every network. */
   readonly name: "Lloom Network";
+  /** Changes with the meaning of any message. */
   readonly version: "1.0.0";
   /** 0 on a network without a chain, where all requests are free. */
   readonly chainId: bigint;
@@ -68,7 +70,9 @@ export const TEMPERATURE_SCALE = 10_000;
 export interface LlmRequestCommitment {
   /** The payment channel; zero for a free request. */
   readonly channelId: Hash;
+  /** Who is asked; nobody else may answer. */
   readonly executor: Address;
+  /** As the executor announced it. */
   readonly model: string;
   /** keccak256(salt ‖ body): the exact bytes of the chat request, unguessable from the hash alone. */
   readonly promptHash: Hash;
@@ -92,13 +96,19 @@ export interface LlmRequestCommitment {
 export interface LlmResponseCommitment {
   /** EIP-712 hashStruct of the {@linkcode LlmRequestCommitment}. */
   readonly requestHash: Hash;
+  /** Who signed the request. */
   readonly client: Address;
+  /** As in the request. */
   readonly model: string;
   /** keccak256 of all delivered bytes in order, the trailer last. */
   readonly contentHash: Hash;
+  /** Tokens of prompt. */
   readonly inboundTokens: number;
+  /** Tokens of answer. */
   readonly outboundTokens: number;
+  /** As in the request. */
   readonly inboundPrice: bigint;
+  /** As in the request. */
   readonly outboundPrice: bigint;
   /** Unix seconds. */
   readonly timestamp: bigint;
@@ -108,8 +118,11 @@ export interface LlmResponseCommitment {
 
 /** That an executor said the announcement whose bytes hash to `bodyHash`. Signed by the executor. */
 export interface ExecutorAnnouncement {
+  /** Who announces itself. */
   readonly executor: Address;
+  /** Its libp2p PeerId, in base 58. */
   readonly peerId: string;
+  /** keccak256 of the announcement's exact bytes. */
   readonly bodyHash: Hash;
   /** Unix milliseconds. */
   readonly timestamp: bigint;
@@ -119,8 +132,11 @@ export interface ExecutorAnnouncement {
 
 /** The messages by their EIP-712 type name. */
 export interface Messages {
+  /** See {@linkcode LlmRequestCommitment}. */
   LlmRequestCommitment: LlmRequestCommitment;
+  /** See {@linkcode LlmResponseCommitment}. */
   LlmResponseCommitment: LlmResponseCommitment;
+  /** See {@linkcode ExecutorAnnouncement}. */
   ExecutorAnnouncement: ExecutorAnnouncement;
 }
 /** An EIP-712 type name. */

@@ -9,6 +9,7 @@ import type { CryptoInit } from "./crypto_task.ts";
 
 /** Options of {@linkcode startCryptoWorkers}. */
 export interface CryptoWorkersOptions {
+  /** Where the signatures count. */
   readonly domain: SigningDomain;
   /** Whose key signs. Its key is sent to each worker once, when the worker starts. */
   readonly identity?: Identity;
@@ -24,6 +25,7 @@ export interface CryptoWorkersOptions {
 export interface CryptoWorkers extends Verifier {
   /** Whether a call made now would be accepted, not refused as `overloaded`. */
   canAcceptWork(): boolean;
+  /** How busy the workers are. */
   load(): PoolLoad;
   /** Ends the workers at once; what is under way fails as `shutting_down`. */
   stop(): void;
