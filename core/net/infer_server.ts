@@ -33,6 +33,12 @@ import {
 } from "../session/executor_session.ts";
 import { checkTerms, type Terms } from "../session/terms.ts";
 
+/** Limits of an {@linkcode InferServer}. */
+export interface InferServerOptions extends ExecutorSessionOptions {
+  /** Requests under way at once, those that wait for a backend among them. @default 1024 */
+  readonly maxRequests?: number;
+}
+
 /** What an {@linkcode InferServer} works with. */
 export interface InferServerComponents {
   readonly clock: Clock;
@@ -63,11 +69,11 @@ export interface ServedRequest {
 /** Serves inference on any number of streams. */
 export class InferServer {
   readonly #components: InferServerComponents;
-  readonly #options: ExecutorSessionOptions;
+  readonly #options: InferServerOptions;
   readonly #running = new Set<Serving>();
   #stopping = false;
 
-  constructor(options: ExecutorSessionOptions, components: InferServerComponents) {
+  constructor(options: InferServerOptions, components: InferServerComponents) {
     this.#options = options;
     this.#components = components;
   }
@@ -126,8 +132,10 @@ export class InferServer {
       idle.start();
     });
     const nowMs = this.#components.clock.now();
-    const refused: ErrorData | undefined = this.#stopping
-      ? { code: "shutting_down", message: "admit request: this executor is shutting down" }
+    const refused = this.#stopping
+      ? SHUTTING_DOWN
+      : this.#running.size > (this.#options.maxRequests ?? 1024)
+      ? OVERLOADED
       : checkTerms(open.request.commitment, this.#components.terms, nowMs);
     serving.dispatch({ type: "open", nowMs, ...(refused && { refused }) });
     return serving;
@@ -355,6 +363,17 @@ class Serving {
     this.#timers.delete(timer);
   }
 }
+
+const SHUTTING_DOWN: ErrorData = {
+  code: "shutting_down",
+  message: "admit request: this executor is shutting down",
+};
+
+const OVERLOADED: ErrorData = {
+  code: "overloaded",
+  message: "admit request: too many requests are under way",
+  retryAfterMs: 1000,
+};
 
 const REPLAYED: ErrorData = {
   code: "request_replayed",
