@@ -29,6 +29,8 @@ export type OutputFormat = "text" | "json";
 export interface CommandContext<T extends CommonConfig> {
   readonly config: T;
   readonly format: OutputFormat;
+  /** Whether this process carries Deno's flag that lets workers be restricted. */
+  readonly sandboxWorkers: boolean;
 }
 
 /** What {@linkcode openCommand} needs of a commander command. */
@@ -55,6 +57,8 @@ export function createProgram<T extends CommonConfig>(
         .choices(["text", "json"] as const)
         .default("text" as const),
     )
+    // Given by the permission manifests, next to the flag of Deno that it tells about.
+    .addOption(new Option("--sandbox-workers").hideHelp())
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `${environmentNotes(settings)}\n${EXIT_NOTES}`);
   const fields = settings.table as Readonly<Record<string, AnyNode>>;
@@ -77,7 +81,11 @@ export function openCommand<T extends CommonConfig>(
   startLogging(config.logging);
   const log = getLogger(["lloom", "config"]);
   for (const warning of warnings) log.warn("{warning}", { warning });
-  return { config, format: flags["format"] === "json" ? "json" : "text" };
+  return {
+    config,
+    format: flags["format"] === "json" ? "json" : "text",
+    sandboxWorkers: flags["sandboxWorkers"] === true,
+  };
 }
 
 /**
