@@ -264,7 +264,7 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
     });
   };
 
-  const chat = (record: MockRequest, signal: AbortSignal): Response | Promise<Response> => {
+  const chat = (record: MockRequest, request: Request): Response | Promise<Response> => {
     const { dialect = "openai", failure: rule, tokens: wanted = 16 } = options;
     const number = requests.length;
     requests.push(record);
@@ -295,7 +295,7 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
       return new Promise((resolve) => {
         const end = () => resolve(new Response(null, { status: 503 }));
         hanging.add(end);
-        signal.addEventListener("abort", () => {
+        request.signal.addEventListener("abort", () => {
           record.abortedAt = Date.now();
           for (const waiter of abortWaiters.splice(0)) waiter(record);
           end();
@@ -331,7 +331,7 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
         receivedAt: Date.now(),
         sent: 0,
       };
-      return chat(record, request.signal);
+      return chat(record, request);
     }
     const answer = listing(dialect, path, models, body) ??
       (body === undefined ? undefined : tokenizing(dialect, path, body));

@@ -14,6 +14,7 @@ import type {
 import { encodeTrailer } from "@lloom/core/protocol";
 import { getLogger } from "@logtape/logtape";
 import { createKeccak } from "hash-wasm";
+import { workerOptions } from "../sandbox.ts";
 import { Admission } from "./admission.ts";
 import { hostAndPort } from "./backends/http.ts";
 import type { FromTask, ToTask } from "./messages.ts";
@@ -74,28 +75,18 @@ interface Run {
   readonly delivered: Uint8Array[];
 }
 
-function startWorker(options: InferenceOptions): Worker {
-  const url = new URL("./inference_task.ts", import.meta.url);
-  const { name, sandbox = false } = options;
-  if (!sandbox) return new Worker(url, { type: "module", name });
-  if (options.kind === "embedded") {
-    return new Worker(url, { type: "module", name, deno: { permissions: "none" } });
-  }
-  const permissions = {
+function permissionsOf(options: InferenceOptions): Deno.PermissionOptions {
+  if (options.kind === "embedded") return "none";
+  return {
     net: [hostAndPort(options.endpoint)],
     env: options.apiKeyEnv === undefined ? false : [options.apiKeyEnv],
-    read: false,
-    write: false,
-    run: false,
-    ffi: false,
-    sys: false,
-    import: false,
-  } as const;
-  return new Worker(url, {
-    type: "module",
-    name,
-    deno: { permissions: { ...permissions, net: [...permissions.net] } },
-  });
+  };
+}
+
+function startWorker(options: InferenceOptions): Worker {
+  const { name, sandbox = false } = options;
+  const url = new URL("./inference_task.ts", import.meta.url);
+  return new Worker(url, workerOptions(name, sandbox, permissionsOf(options)));
 }
 
 /**
