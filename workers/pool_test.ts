@@ -3,12 +3,27 @@ import { LloomError } from "@lloom/core/errors";
 import { WorkerPool, type WorkerPoolOptions } from "./pool.ts";
 import type { TestMethods } from "./pool_test_task.ts";
 
+/** A pool that counts how often it starts a worker. */
+class TestPool extends WorkerPool<TestMethods> {
+  readonly counter: { starts: number };
+  constructor(options: Partial<WorkerPoolOptions>, startWorker: () => Worker) {
+    const counter = { starts: 0 };
+    super({ name: "test", size: 1, init: {}, ...options }, () => {
+      counter.starts++;
+      return startWorker();
+    });
+    this.counter = counter;
+  }
+  [Symbol.dispose](): void {
+    this.stop();
+  }
+}
+
 function createPool(options: Partial<WorkerPoolOptions> = {}, module = "./pool_test_task.ts") {
-  const pool = new WorkerPool<TestMethods>(
-    { name: "test", size: 1, init: {}, ...options },
+  return new TestPool(
+    options,
     () => new Worker(new URL(module, import.meta.url), { type: "module" }),
   );
-  return Object.assign(pool, { [Symbol.dispose]: () => pool.stop() });
 }
 
 /** Holds workers in `wait` until it is opened. */
@@ -92,15 +107,22 @@ Deno.test("a second worker starts only when the first is full", async () => {
   using pool = createPool({ size: 2, callsPerWorker: 2 });
   const gate = new Gate();
   for (let i = 0; i < 3; i++) await Promise.all([pool.call("who", []), pool.call("who", [])]);
-  assert.equal(pool.load().workers, 1);
+  assert.equal(pool.counter.starts, 1);
   const held = [pool.call("wait", [gate.cells]), pool.call("wait", [gate.cells])];
   await gate.held(1);
-  assert.equal(pool.load().workers, 1);
+  assert.equal(pool.counter.starts, 1);
   const other = await pool.call("who", []);
   assert.equal(pool.load().workers, 2);
   gate.open();
   assert.notEqual(await held[0], other);
   await Promise.all(held);
+});
+
+Deno.test("no second worker starts while one is starting, however many calls wait", async () => {
+  using pool = createPool({ size: 3, callsPerWorker: 1 });
+  const calls = Array.from({ length: 20 }, () => pool.call("who", []));
+  assert.equal(pool.counter.starts, 1);
+  await Promise.all(calls);
 });
 
 Deno.test("a slow call holds up no calls that another worker can take", async () => {
@@ -154,6 +176,7 @@ Deno.test("a worker that crashed is not started again before its interval has pa
   assert.deepEqual(pool.load(), { queued: 1, running: 0, workers: 0 });
   pool.start();
   assert.deepEqual(pool.load(), { queued: 1, running: 0, workers: 0 });
+  assert.equal(pool.counter.starts, 1);
   pool.stop();
   await assert.rejects(waiting, code("shutting_down"));
 });
@@ -164,29 +187,20 @@ Deno.test("calls do not wait for a worker that cannot start", async () => {
     const calls = [pool.call("who", []), pool.call("who", [])];
     for (const call of calls) await assert.rejects(call, code("worker_crashed"));
   }
-  using denied = new DisposablePool(() => {
+  using denied = new TestPool({ size: 2 }, () => {
     throw new Deno.errors.NotCapable("no");
   });
   await assert.rejects(denied.call("who", []), code("worker_crashed"));
 });
 
-class DisposablePool extends WorkerPool<TestMethods> {
-  constructor(start: () => Worker) {
-    super({ name: "test", size: 2, init: {} }, start);
-  }
-  [Symbol.dispose](): void {
-    this.stop();
-  }
-}
-
 Deno.test("a worker that could not start is tried again", async () => {
-  let starts = 0;
-  using pool = new DisposablePool(() => {
-    if (starts++ === 0) throw new Error("once");
+  const pool: TestPool = new TestPool({ size: 2 }, () => {
+    if (pool.counter.starts === 1) throw new Error("once");
     return new Worker(new URL("./pool_test_task.ts", import.meta.url), { type: "module" });
   });
   await assert.rejects(pool.call("who", []), code("worker_crashed"));
   assert.equal(typeof await pool.call("who", []), "string");
+  pool.stop();
 });
 
 Deno.test("an aborted call fails at once, and its result is dropped", async () => {
