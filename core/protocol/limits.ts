@@ -89,6 +89,9 @@ export const DIAL_TIMEOUT_MS = 10_000;
 /** Streams of all protocols together that a peer may have open: inference's and the network's own. */
 export const MAX_STREAMS_PER_CONNECTION = 512;
 
+/** How long a ping stream may rest. libp2p pings every ten seconds, on a new stream. */
+export const PING_IDLE_MS = 10_000;
+
 /** First and longest pause between two attempts to reach any bootstrap node. */
 export const BOOTSTRAP_RETRY_MS = { first: 1000, longest: 60_000 } as const;
 
@@ -106,6 +109,9 @@ export const MAX_PROVIDERS = 100;
 export const MAX_GOSSIP_PACKET_BYTES = 4 << 20;
 /** Bytes of gossip that may wait for one slow peer before its stream is cut. */
 export const MAX_GOSSIP_BACKLOG_BYTES = 8 << 20;
+
+/** Announcements being verified at once; at their largest, 64 MiB. More are ignored, and come again. */
+export const MAX_GOSSIP_VALIDATIONS = 1024;
 
 /** Peers that may be reachable through one relay. */
 export const MAX_RELAY_RESERVATIONS = 256;
