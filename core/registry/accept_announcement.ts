@@ -1,0 +1,109 @@
+/**
+ * The walk of one announcement from the network into a registry: size, shape, age, novelty, and
+ * only then the signature, which costs a thousand times as much.
+ * @module
+ */
+import type { Address } from "../bytes.ts";
+import { type ErrorCode, LloomError } from "../errors.ts";
+import type { Clock, Verifier } from "../ports.ts";
+import {
+  type Announcement,
+  decodeAnnouncement,
+  decodeSignedAnnouncement,
+  type SignedAnnouncement,
+} from "../protocol/announcement.ts";
+import { MAX_CLOCK_SKEW_S } from "../protocol/limits.ts";
+import type { Admission, Registry } from "./registry.ts";
+
+/** What an announcement is verified with. */
+export interface VerifyComponents {
+  readonly verifier: Verifier;
+  readonly clock: Clock;
+  /** The Ethereum address in a PeerId (`core/identity`). @throws {LloomError} `identity_invalid` */
+  readonly addressOfPeerId: (peerId: string) => Address;
+}
+
+/** What to do with an announcement from gossip: hand it on, drop it, or drop it and blame its sender. */
+export type Verdict =
+  | { readonly verdict: "accept"; readonly announcement: Announcement }
+  | { readonly verdict: "ignore" | "reject"; readonly error: LloomError };
+
+/** What no honest peer hands on. All else may be chance, age, load, or a later version. */
+const BLAMEWORTHY: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "frame_malformed",
+  "frame_too_large",
+  "identity_invalid",
+  "signature_invalid",
+  "signer_mismatch",
+]);
+
+/** Whether an error proves that an announcement is forged or broken. */
+export function isForged(error: LloomError): boolean {
+  return BLAMEWORTHY.has(error.code);
+}
+
+const IGNORED: Readonly<Record<Exclude<Admission, "admitted">, [ErrorCode, string]>> = {
+  known: ["announcement_stale", "a newer one is known"],
+  gone: ["announcement_stale", "too old"],
+  full: ["overloaded", "the registry is full of live executors"],
+  too_many_models: ["overloaded", "more models than this registry keeps"],
+};
+
+function assertAdmitted(admission: Admission): void {
+  if (admission === "admitted") return;
+  const [code, state] = IGNORED[admission];
+  throw new LloomError(code, `apply announcement: ${state}`);
+}
+
+/** Takes one announcement's bytes into a registry. Never throws: what goes wrong is in the verdict. */
+export async function acceptAnnouncement(
+  bytes: Uint8Array,
+  components: VerifyComponents & { readonly registry: Registry },
+): Promise<Verdict> {
+  const { registry, clock } = components;
+  try {
+    const signed = decodeSignedAnnouncement(bytes);
+    const announcement = decodeAnnouncement(signed.body);
+    assertNotAhead(announcement, clock);
+    assertAdmitted(registry.check(announcement));
+    await verifyAnnouncement(signed, announcement, components);
+    // Another one of the same executor may have come in meanwhile.
+    assertAdmitted(registry.apply(signed, announcement));
+    return { verdict: "accept", announcement };
+  } catch (thrown) {
+    const error = LloomError.wrap(thrown, "internal", "accept announcement");
+    return { verdict: isForged(error) ? "reject" : "ignore", error };
+  }
+}
+
+/** @throws {LloomError} `announcement_stale` for one dated further ahead than clocks may differ */
+export function assertNotAhead({ timestamp }: Announcement, clock: Clock): void {
+  if (timestamp > clock.now() + MAX_CLOCK_SKEW_S * 1000) {
+    throw new LloomError("announcement_stale", "verify announcement: dated ahead of this clock");
+  }
+}
+
+/**
+ * Checks that an announcement was signed by the peer that it speaks for.
+ * @param announcement what `signed.body` decodes to
+ * @throws {LloomError} `identity_invalid`, `signer_mismatch`, `signature_invalid`
+ */
+export async function verifyAnnouncement(
+  signed: SignedAnnouncement,
+  announcement: Announcement,
+  { verifier, addressOfPeerId }: Omit<VerifyComponents, "clock">,
+): Promise<void> {
+  const { peerId, executor, timestamp, sequence } = announcement;
+  if (addressOfPeerId(peerId) !== executor) {
+    throw new LloomError("signer_mismatch", "verify announcement: PeerId and address differ");
+  }
+  const fields = { executor, peerId, timestamp: BigInt(timestamp), sequence };
+  const { executor: signer } = await verifier.verifyAnnouncement(
+    fields,
+    signed.body,
+    signed.signature,
+  );
+  if (signer !== executor) {
+    throw new LloomError("signer_mismatch", "verify announcement: signed by another key");
+  }
+}

@@ -1,0 +1,139 @@
+/** The asking side of `/lloom/registry/2.0.0`. @module */
+import { LloomError } from "../errors.ts";
+import type { MessageStream } from "../ports.ts";
+import { decodeAnnouncement } from "../protocol/announcement.ts";
+import { GONE_AFTER_MS, MAX_EXECUTORS } from "../protocol/limits.ts";
+import {
+  decodeAnswer,
+  type ListedExecutor,
+  type RegistryAnswer,
+} from "../protocol/registry/answer.ts";
+import { encodeQuery, type RegistryQuery } from "../protocol/registry/query.ts";
+import {
+  assertNotAhead,
+  isForged,
+  verifyAnnouncement,
+  type VerifyComponents,
+} from "./accept_announcement.ts";
+import type { RegistryEntry } from "./registry.ts";
+
+const ANSWER_TYPES = {
+  list_models: "models",
+  find_model: "executors",
+  executors: "executors",
+  search: "executors",
+  statistics: "statistics",
+} as const;
+
+/** The answer that belongs to a query. */
+export type AnswerTo<Q extends RegistryQuery> = Extract<
+  RegistryAnswer,
+  { readonly type: (typeof ANSWER_TYPES)[Q["type"]] }
+>;
+
+/** A query whose answer comes in pages. */
+export type PagedQuery = Extract<
+  RegistryQuery,
+  { readonly type: "list_models" | "find_model" | "search" }
+>;
+
+/**
+ * Asks one query and awaits its answer; the stream can be asked again after it. An abort breaks the
+ * stream.
+ * @throws {LloomError} what the registry answers, `frame_*` or `protocol_violation` for an answer
+ * that is none, `stream_broken`, `aborted` or `timeout`
+ */
+export async function queryRegistry<Q extends RegistryQuery>(
+  stream: MessageStream,
+  query: Q,
+  signal: AbortSignal,
+): Promise<AnswerTo<Q>> {
+  const onAbort = () => stream.abort(aborted(signal));
+  if (signal.aborted) throw aborted(signal);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    if (!stream.send(encodeQuery(query))) await stream.drained(signal);
+    const bytes = await stream.next();
+    if (bytes === undefined) {
+      throw new LloomError("stream_broken", "query registry: ended without an answer");
+    }
+    const answer = decodeAnswer(bytes);
+    if (answer.type === "error") throw LloomError.from(answer.error);
+    if (!answers(query, answer)) {
+      throw new LloomError("protocol_violation", "query registry: an answer to another question");
+    }
+    return answer;
+  } catch (thrown) {
+    throw signal.aborted ? aborted(signal) : LloomError.wrap(thrown, "stream_broken");
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+function answers<Q extends RegistryQuery>(query: Q, answer: RegistryAnswer): answer is AnswerTo<Q> {
+  return answer.type === ANSWER_TYPES[query.type];
+}
+
+function aborted(signal: AbortSignal): LloomError {
+  return LloomError.wrap(signal.reason, "aborted", "query registry");
+}
+
+/**
+ * Asks page after page, beginning with the one that the query names.
+ * @throws {LloomError} as {@linkcode queryRegistry} does, and `protocol_violation` for pages that
+ * do not advance or do not end
+ */
+export async function* queryPages<Q extends PagedQuery>(
+  stream: MessageStream,
+  query: Q,
+  signal: AbortSignal,
+): AsyncGenerator<AnswerTo<Q>, void, undefined> {
+  let { page = {} }: PagedQuery = query;
+  // A registry cuts a page at a size in bytes too, but never below one entry.
+  for (let pages = 0; pages < MAX_EXECUTORS; pages++) {
+    const answer = await queryRegistry(stream, { ...query, page }, signal);
+    yield answer;
+    const next = nextOf(answer);
+    if (next === undefined) return;
+    if (page.after !== undefined && next <= page.after) break;
+    page = { ...page, after: next };
+  }
+  throw new LloomError("protocol_violation", "query registry: pages without end");
+}
+
+function nextOf(answer: RegistryAnswer): string | undefined {
+  return "next" in answer ? answer.next : undefined;
+}
+
+/**
+ * The executors in an answer that are what they seem: each signed by its own key, not removed, and
+ * not gone. The others are left out: a registry can omit an executor, but not invent one.
+ * @throws {LloomError} if the verifier itself fails
+ */
+export async function verifiedExecutors(
+  listed: readonly ListedExecutor[],
+  components: VerifyComponents,
+): Promise<readonly RegistryEntry[]> {
+  const entries = await Promise.all(listed.map((item) => verified(item, components)));
+  return entries.filter((entry) => entry !== undefined);
+}
+
+async function verified(
+  { signed }: ListedExecutor,
+  components: VerifyComponents,
+): Promise<RegistryEntry | undefined> {
+  const now = components.clock.now();
+  try {
+    const announcement = decodeAnnouncement(signed.body);
+    assertNotAhead(announcement, components.clock);
+    const { kind, timestamp } = announcement;
+    if (kind === "removal" || now - timestamp > GONE_AFTER_MS) return undefined;
+    await verifyAnnouncement(signed, announcement, components);
+    return { signed, announcement, lastSeen: Math.min(timestamp, now) };
+  } catch (thrown) {
+    const error = LloomError.wrap(thrown);
+    if (isForged(error)) return undefined;
+    if (error.code === "frame_unsupported" || error.code === "announcement_stale") return undefined;
+    throw error;
+  }
+}
