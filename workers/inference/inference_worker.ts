@@ -16,10 +16,14 @@ import { getLogger } from "@logtape/logtape";
 import { createKeccak } from "hash-wasm";
 import { workerOptions } from "../sandbox.ts";
 import { Admission } from "./admission.ts";
-import { hostAndPort } from "./backends/http.ts";
 import type { FromTask, ToTask } from "./messages.ts";
 import type { InferenceModel } from "./model_names.ts";
-import { type InferenceOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import {
+  type InferenceOptions,
+  permissionsOf,
+  type ResolvedOptions,
+  resolveOptions,
+} from "./options.ts";
 
 const log = getLogger(["lloom", "inference"]);
 
@@ -73,14 +77,6 @@ interface Run {
    * covers it. A sink may read its batches, and must not transfer them.
    */
   readonly delivered: Uint8Array[];
-}
-
-function permissionsOf(options: InferenceOptions): Deno.PermissionOptions {
-  if (options.kind === "embedded") return "none";
-  return {
-    net: [hostAndPort(options.endpoint)],
-    env: options.apiKeyEnv === undefined ? false : [options.apiKeyEnv],
-  };
 }
 
 function startWorker(options: InferenceOptions): Worker {

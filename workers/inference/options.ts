@@ -1,7 +1,7 @@
 /** Settings of a language model's worker. Plain data: they go to the worker as they are. @module */
 import { LloomError } from "@lloom/core/errors";
 import { SERVER_KINDS, type ServerKind } from "./backends/dialects/mod.ts";
-import { parseEndpoint } from "./backends/http.ts";
+import { hostAndPort, parseEndpoint } from "./backends/http.ts";
 
 /** What every backend's worker has. */
 export interface CommonInferenceOptions {
@@ -103,4 +103,13 @@ function checkServer(options: ServerInferenceOptions): void {
   if (options.apiKey !== undefined && options.apiKeyEnv !== undefined) {
     throw new LloomError("config_invalid", "read API key: both apiKey and apiKeyEnv are set");
   }
+}
+
+/** All that a backend's worker needs to be allowed. */
+export function permissionsOf(options: InferenceOptions): Deno.PermissionOptions {
+  if (options.kind === "embedded") return "none";
+  return {
+    net: [hostAndPort(options.endpoint)],
+    env: options.apiKeyEnv === undefined ? false : [options.apiKeyEnv],
+  };
 }
