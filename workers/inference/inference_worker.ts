@@ -116,7 +116,7 @@ export class InferenceWorker implements Inference {
   #stopped = false;
   #drained: PromiseWithResolvers<void> | undefined;
 
-  /** @throws {LloomError} `config_invalid` */
+  /** Checks the settings; the worker starts on first use. @throws {LloomError} `config_invalid` */
   constructor(options: InferenceOptions, components: InferenceWorkerComponents = {}) {
     this.#options = resolveOptions(options);
     this.#createWorker = components.createWorker ?? (() => startWorker(this.#options));

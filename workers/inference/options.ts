@@ -32,6 +32,7 @@ export interface CommonInferenceOptions {
 
 /** A model server with OpenAI's API. */
 export interface ServerInferenceOptions extends CommonInferenceOptions {
+  /** Which server it is. */
   readonly kind: ServerKind;
   /** Its address, with or without a final `/v1`. */
   readonly endpoint: string;
@@ -47,6 +48,7 @@ export interface ServerInferenceOptions extends CommonInferenceOptions {
 
 /** The engine that comes with Lloom, inside the worker. */
 export interface EmbeddedInferenceOptions extends CommonInferenceOptions {
+  /** No server at all. */
   readonly kind: "embedded";
   /** A GGUF file. Copied to the worker, and kept for another start after a crash. */
   readonly weights: Uint8Array;

@@ -12,6 +12,7 @@ export interface BackendModel {
   readonly contextLength?: number;
   /** What it can do besides chat: `tools`, `vision`, `json_schema`, `reasoning`, `embeddings`, … */
   readonly features: readonly string[];
+  /** The family, as the backend names it: `llama`, `qwen2`, … */
   readonly architecture?: string;
   /** As the backend names it: `q8_0`, `mxfp4`, … */
   readonly quantization?: string;
@@ -21,8 +22,11 @@ export interface BackendModel {
 
 /** Tokens of one answer, and who counted them. */
 export interface TokenUsage {
+  /** Tokens that the model read. */
   readonly promptTokens: number;
+  /** Tokens that it wrote, reasoning and tool calls included. */
   readonly completionTokens: number;
+  /** How far the numbers can be trusted. */
   readonly countedBy: CountedBy;
 }
 

@@ -21,6 +21,7 @@ import { countWithTokenizer } from "./tokenizers.ts";
 
 /** Which server, and how to reach it. */
 export interface OpenAiCompatibleOptions extends BackendHttpOptions {
+  /** Which server it is: decides the dialect. */
   readonly kind: ServerKind;
 }
 
@@ -114,7 +115,7 @@ export class OpenAiCompatibleBackend implements ChatBackend {
   readonly #http: BackendHttp;
   readonly #dialect: Dialect;
 
-  /** @throws {LloomError} `config_invalid` */
+  /** Checks the address and the key; connects to nothing yet. @throws {LloomError} `config_invalid` */
   constructor(options: OpenAiCompatibleOptions) {
     this.#http = new BackendHttp(options);
     this.#dialect = DIALECTS[options.kind];

@@ -40,7 +40,10 @@ export class SseParser {
   /** The last line ended with a carriage return: a line feed that follows belongs to it. */
   #afterReturn = false;
 
-  /** @param maxEventChars the longest event, in UTF-16 units, line names included */
+  /**
+   * Starts at the beginning of a stream.
+   * @param maxEventChars the longest event, in UTF-16 units, line names included
+   */
   constructor(maxEventChars: number) {
     this.#maxEventChars = maxEventChars;
   }
