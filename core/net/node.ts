@@ -279,6 +279,16 @@ export class LloomNode {
     return this.#libp2p.services.gossip?.getSubscribers(ANNOUNCEMENTS_TOPIC).length ?? 0;
   }
 
+  /** Calls back when a peer begins to hear announcements from this node. Never without gossip. */
+  onAnnouncementPeer(listener: (peerId: string) => void): void {
+    this.#libp2p.services.gossip?.addEventListener("subscription-change", ({ detail }) => {
+      const hears = detail.subscriptions.some(({ topic, subscribe }) =>
+        topic === ANNOUNCEMENTS_TOPIC && subscribe
+      );
+      if (hears) listener(detail.peerId.toString());
+    });
+  }
+
   /** All connections. */
   connections(): ConnectionInfo[] {
     return this.#libp2p.getConnections().map((connection) => ({

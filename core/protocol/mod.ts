@@ -9,3 +9,5 @@ export * from "./commitments.ts";
 export * from "./infer/mod.ts";
 export * from "./registry/mod.ts";
 export * from "./text.ts";
+export * from "./framing.ts";
+export * from "./ids.ts";

@@ -1,0 +1,287 @@
+/** An executor: language models, offered to the network and served to whoever asks. @module */
+import { LloomError } from "@lloom/core/errors";
+import { addressOfPeerId, type Identity } from "@lloom/core/identity";
+import { Announcer, InferServer, type LloomNode } from "@lloom/core/net";
+import {
+  LLM_PROTOCOL,
+  MAX_QUERY_BYTES,
+  MAX_REQUEST_FRAME_BYTES,
+  modelKey,
+  type ProviderKey,
+  REGISTRY_PROTOCOL,
+  roleKey,
+} from "@lloom/core/protocol";
+import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
+import { createPeer, type Peer } from "@lloom/host/peer";
+import type { ExecutorConfig } from "@lloom/host/config";
+import { SqliteNonceStore } from "@lloom/host/stores";
+import { getLogger } from "@logtape/logtape";
+import { join } from "node:path";
+import { type Backend, startBackend } from "./backends.ts";
+import { Catalog } from "./catalog.ts";
+import { type ModelTest, testModel } from "./test_models.ts";
+
+const log = getLogger(["lloom", "executor"]);
+
+/** How long one look at a backend's models may take. */
+const DISCOVER_TIMEOUT_MS = 15_000;
+/** How long a model has for its test: servers load models on demand. */
+const TEST_TIMEOUT_MS = 120_000;
+/** How long requests under way may go on when the executor stops; then they end with a receipt. */
+const DRAIN_MS = 5_000;
+/** How long the first provider records may take to spread. */
+const PROVIDE_TIMEOUT_MS = 60_000;
+
+/** How an executor is started, besides its settings. */
+export interface ExecutorOptions {
+  readonly sandboxWorkers: boolean;
+  /** Ask every model first, and leave out what fails. @default false */
+  readonly test?: boolean;
+  /** Told of every model that was tested. */
+  readonly onTested?: (test: ModelTest) => void;
+  /** Gives up starting. */
+  readonly signal: AbortSignal;
+}
+
+/** An executor at work. */
+export class Executor {
+  readonly #peer: Peer;
+  readonly #backends: readonly Backend[];
+  readonly #nonces: SqliteNonceStore;
+  readonly #server: InferServer;
+  readonly #registry: RegistryServer;
+  readonly #announcer: Announcer;
+  readonly #catalog: Catalog;
+  readonly #provided = new Set<ProviderKey>();
+  readonly #stopping = new AbortController();
+  readonly #refreshMs: number;
+
+  private constructor(
+    peer: Peer,
+    backends: readonly Backend[],
+    catalog: Catalog,
+    config: ExecutorConfig,
+  ) {
+    const { clock, crypto, node, identity } = peer;
+    this.#peer = peer;
+    this.#backends = backends;
+    this.#catalog = catalog;
+    this.#refreshMs = config.executor.modelRefreshSecs * 1000;
+    this.#nonces = new SqliteNonceStore(
+      { path: join(config.storage.dataDir, "nonces.db") },
+      { clock },
+    );
+    this.#server = new InferServer({
+      timeoutMs: config.executor.requestTimeoutSecs * 1000,
+      maxRequests: config.executor.maxConcurrentRequests + config.executor.maxQueueSize,
+    }, {
+      clock,
+      signer: crypto,
+      verifier: crypto,
+      nonces: this.#nonces,
+      terms: catalog,
+      inference: (model) => catalog.inference(model),
+      onDone: (served) => {
+        catalog.record(served);
+        const { model, durationMs, error, response } = served;
+        log.debug("request for {model} ended after {durationMs} ms: {code}, {tokens} tokens", {
+          model,
+          durationMs,
+          code: error?.code ?? "ok",
+          tokens: response?.commitment.outboundTokens ?? 0,
+        });
+      },
+    });
+    // An executor answers for itself, so that it can be found with no validator.
+    const self = new Registry({ maxExecutors: 1 }, { clock });
+    this.#registry = new RegistryServer({}, { registry: self, clock });
+    this.#announcer = new Announcer({
+      heartbeatMs: config.executor.announceIntervalSecs * 1000,
+    }, {
+      clock,
+      signer: crypto,
+      peerId: identity.peerId,
+      offering: () => ({
+        multiaddrs: node.multiaddrs(),
+        models: catalog.offers(),
+        load: catalog.load(),
+      }),
+      publish: async (_, bytes) => {
+        await acceptAnnouncement(bytes, {
+          verifier: crypto,
+          clock,
+          addressOfPeerId,
+          registry: self,
+        });
+        await node.publish(bytes);
+      },
+    });
+  }
+
+  /**
+   * Starts backends, looks up their models, joins the network and announces them.
+   * @throws {LloomError} `config_invalid` without a backend that can be started
+   */
+  static async start(
+    identity: Identity,
+    config: ExecutorConfig,
+    options: ExecutorOptions,
+  ): Promise<Executor> {
+    const { sandboxWorkers, signal } = options;
+    if (config.llmBackends.length === 0) {
+      throw new LloomError(
+        "config_invalid",
+        "start executor: no [[llm_backends]] in the configuration; nothing to serve",
+      );
+    }
+    const peer = await createPeer(identity, {
+      network: config.network,
+      dht: "server",
+      relay: "client",
+      gossip: true,
+      sandboxWorkers,
+    });
+    const backends: Backend[] = [];
+    try {
+      for (const backend of config.llmBackends) {
+        backends.push(
+          await startBackend(backend, {
+            sandbox: sandboxWorkers,
+            totalTimeoutMs: config.executor.requestTimeoutSecs * 1000,
+          }),
+        );
+      }
+      const catalog = new Catalog(identity.address, config.pricing, backends);
+      const executor = new Executor(peer, backends, catalog, config);
+      await executor.#start(options);
+      return executor;
+    } catch (error) {
+      await Promise.all(backends.map(({ worker }) => worker.stop()));
+      await peer.stop();
+      throw signal.aborted ? signal.reason : error;
+    }
+  }
+
+  /** The node, for its addresses. */
+  get node(): LloomNode {
+    return this.#peer.node;
+  }
+
+  /** The models on offer now. */
+  get models(): readonly string[] {
+    return this.#catalog.offers().map(({ id }) => id);
+  }
+
+  /**
+   * Takes back what was announced, lets requests under way finish or ends them with a receipt, and
+   * leaves the network.
+   */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#announcer.stop();
+    await this.#server.stop(DRAIN_MS);
+    await Promise.all(this.#backends.map(({ worker }) => worker.stop()));
+    await this.#peer.stop();
+    this.#nonces.close();
+  }
+
+  async #start({ test, onTested, signal }: ExecutorOptions): Promise<void> {
+    const { node } = this.#peer;
+    await this.#catalog.refresh(this.#within(DISCOVER_TIMEOUT_MS, signal));
+    if (test) await this.#testAll(onTested);
+    signal.throwIfAborted();
+    this.#warnOfPrices();
+    await node.handle(LLM_PROTOCOL, (stream) => this.#server.serve(stream), {
+      maxFrameBytes: MAX_REQUEST_FRAME_BYTES,
+    });
+    await node.handle(REGISTRY_PROTOCOL, (stream) => this.#registry.serve(stream), {
+      maxFrameBytes: MAX_QUERY_BYTES,
+      maxInboundStreams: 8,
+    });
+    await node.start();
+    // Who begins to listen, and a new address, are worth an announcement before the next heartbeat.
+    node.onAnnouncementPeer(() => this.#announcer.changed());
+    node.onAddressesChanged(() => this.#announcer.changed());
+    await this.#announcer.start();
+    void this.#keepProvided();
+    void this.#keepRefreshed();
+  }
+
+  /** Looks at the backends again and again. */
+  async #keepRefreshed(): Promise<void> {
+    const { signal } = this.#stopping;
+    while (!signal.aborted) {
+      await elapsed(this.#refreshMs, signal);
+      if (signal.aborted) return;
+      try {
+        if (!await this.#catalog.refresh(this.#within(DISCOVER_TIMEOUT_MS, signal))) continue;
+      } catch (error) {
+        if (signal.aborted) return;
+        log.warn("look at the backends failed: {code}", { code: LloomError.wrap(error).code });
+        continue;
+      }
+      this.#announcer.changed();
+      void this.#keepProvided();
+    }
+  }
+
+  /** Brings the provider records in line with the models on offer. */
+  async #keepProvided(): Promise<void> {
+    const { signal } = this.#stopping;
+    const wanted = new Set<ProviderKey>([roleKey("executor"), ...this.models.map(modelKey)]);
+    const change = async (key: ProviderKey) => {
+      try {
+        if (!wanted.has(key)) {
+          this.#provided.delete(key);
+          return await this.#peer.node.unprovide(key);
+        }
+        this.#provided.add(key);
+        await this.#peer.node.provide(key, this.#within(PROVIDE_TIMEOUT_MS, signal));
+      } catch (error) {
+        if (signal.aborted) return;
+        // Alone in the network there is nobody to tell; the next refresh tries again.
+        this.#provided.delete(key);
+        log.debug("provider record failed: {code}", { code: LloomError.wrap(error).code });
+      }
+    };
+    const keys = [...wanted].filter((key) => !this.#provided.has(key));
+    const gone = [...this.#provided].filter((key) => !wanted.has(key));
+    await Promise.all([...keys, ...gone].map(change));
+  }
+
+  async #testAll(onTested: ((test: ModelTest) => void) | undefined): Promise<void> {
+    for (const model of this.models) {
+      const inference = this.#catalog.inference(model);
+      if (inference === undefined) continue;
+      const test = await testModel(model, inference, this.#peer.identity.address, TEST_TIMEOUT_MS);
+      onTested?.(test);
+      if (test.error !== undefined) this.#catalog.exclude(model);
+    }
+  }
+
+  #warnOfPrices(): void {
+    const priced = this.#catalog.offers()
+      .filter(({ inboundPrice, outboundPrice }) => inboundPrice + outboundPrice > 0n);
+    if (priced.length === 0) return;
+    log.warn(
+      "{count} models have a price; this version cannot be paid yet and refuses requests for them",
+      { count: priced.length },
+    );
+  }
+
+  #within(ms: number, signal: AbortSignal): AbortSignal {
+    return AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  }
+}
+
+/** Resolves after a time, or when the signal aborts. */
+function elapsed(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}

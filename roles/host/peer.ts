@@ -1,0 +1,83 @@
+/** What every role is at heart: an identity, crypto workers, and a node of the network. @module */
+import type { Identity } from "@lloom/core/identity";
+import { createNode, type LloomNode } from "@lloom/core/net";
+import type { Clock, Signer } from "@lloom/core/ports";
+import { FREE_DOMAIN, type SigningDomain } from "@lloom/core/signing";
+import { type CryptoWorkers, startCryptoWorkers } from "@lloom/workers/crypto";
+import type { NetworkConfig } from "./config/common_settings.ts";
+
+/** The system's clock. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  setTimer: (ms, fire) => {
+    const timer = setTimeout(fire, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** How a role takes part in the network. */
+export interface PeerOptions {
+  readonly network: NetworkConfig;
+  readonly dht: "server" | "client";
+  readonly relay: "server" | "client";
+  /** Whether it hears, forwards and publishes announcements. */
+  readonly gossip: boolean;
+  /** Whether workers run with no permissions but those that each needs. */
+  readonly sandboxWorkers: boolean;
+}
+
+/** A running peer. */
+export interface Peer {
+  readonly identity: Identity;
+  readonly domain: SigningDomain;
+  readonly clock: Clock;
+  readonly crypto: CryptoWorkers & Signer;
+  readonly node: LloomNode;
+  /** Ends the node, then the workers. */
+  stop(): Promise<void>;
+}
+
+/** Makes a peer; its node is not yet started, so that protocols can be registered first. */
+export async function createPeer(identity: Identity, options: PeerOptions): Promise<Peer> {
+  const { network, sandboxWorkers } = options;
+  // The workers start while libp2p loads.
+  const crypto = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: sandboxWorkers });
+  const relay = network.enableRelay ? options.relay : "none";
+  try {
+    const node = await createNode({
+      listen: [
+        ...network.listenAddresses,
+        ...(relay === "client" && network.listenAddresses.length > 0 ? ["/p2p-circuit"] : []),
+      ],
+      announce: network.externalAddresses,
+      bootstrap: network.bootstrapNodes,
+      dht: options.dht,
+      relay,
+      mdns: network.enableMdns,
+      gossip: options.gossip,
+      loopbackOnly: namesLoopbackOnly(network),
+      maxConnections: network.maxConnections,
+    }, { privateKey: identity.exportPrivateKey(), clock: systemClock });
+    return {
+      identity,
+      domain: FREE_DOMAIN,
+      clock: systemClock,
+      crypto,
+      node,
+      async stop() {
+        await node.stop();
+        crypto.stop();
+      },
+    };
+  } catch (error) {
+    crypto.stop();
+    throw error;
+  }
+}
+
+/** No node dials beyond its own machine unless its user names an address there, or asks for mDNS. */
+function namesLoopbackOnly(network: NetworkConfig): boolean {
+  const { bootstrapNodes, listenAddresses, externalAddresses, enableMdns } = network;
+  const named = [...bootstrapNodes, ...listenAddresses, ...externalAddresses];
+  return !enableMdns && named.every((address) => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address));
+}

@@ -1,0 +1,125 @@
+/** A validator: keeps the network discoverable, and answers who serves what. @module */
+import { addressOfPeerId, type Identity } from "@lloom/core/identity";
+import type { LloomNode } from "@lloom/core/net";
+import { MAX_QUERY_BYTES, REGISTRY_PROTOCOL, roleKey } from "@lloom/core/protocol";
+import { LloomError } from "@lloom/core/errors";
+import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
+import { createPeer, type Peer } from "@lloom/host/peer";
+import type { ValidatorConfig } from "@lloom/host/config";
+import { getLogger } from "@logtape/logtape";
+
+const log = getLogger(["lloom", "validator"]);
+
+/** Between two sweeps of what is gone; readers never see it meanwhile. */
+const SWEEP_MS = 60_000;
+/** How long the provider record may take to spread. */
+const PROVIDE_TIMEOUT_MS = 60_000;
+
+/** How a validator is started, besides its settings. */
+export interface ValidatorOptions {
+  readonly sandboxWorkers: boolean;
+}
+
+/** A validator at work. */
+export class Validator {
+  readonly registry: Registry;
+  readonly #peer: Peer;
+  readonly #stopping = new AbortController();
+  #disarmSweep: (() => void) | undefined;
+
+  private constructor(peer: Peer, registry: Registry) {
+    this.#peer = peer;
+    this.registry = registry;
+  }
+
+  /** Joins the network and serves it. @throws {LloomError} `config_invalid` if it cannot listen */
+  static async start(
+    identity: Identity,
+    config: ValidatorConfig,
+    { sandboxWorkers }: ValidatorOptions,
+  ): Promise<Validator> {
+    const peer = await createPeer(identity, {
+      network: config.network,
+      dht: "server",
+      relay: "server",
+      gossip: true,
+      sandboxWorkers,
+    });
+    const { staleSecs, goneSecs, maxExecutors, maxModelsPerExecutor } = config.registry;
+    const registry = new Registry({
+      staleAfterMs: staleSecs * 1000,
+      goneAfterMs: goneSecs * 1000,
+      maxExecutors,
+      maxModelsPerExecutor,
+    }, { clock: peer.clock });
+    const validator = new Validator(peer, registry);
+    try {
+      await validator.#start();
+      return validator;
+    } catch (error) {
+      await validator.stop();
+      throw error;
+    }
+  }
+
+  /** The node, for its addresses. */
+  get node(): LloomNode {
+    return this.#peer.node;
+  }
+
+  /** Leaves the network. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#disarmSweep?.();
+    await this.#peer.stop();
+  }
+
+  async #start(): Promise<void> {
+    const { node, clock, crypto } = this.#peer;
+    const server = new RegistryServer({}, { registry: this.registry, clock });
+    node.onAnnouncement(async (bytes, from) => {
+      const judged = await acceptAnnouncement(bytes, {
+        verifier: crypto,
+        clock,
+        addressOfPeerId,
+        registry: this.registry,
+      });
+      if (judged.verdict === "accept") {
+        const { peerId, kind, models } = judged.announcement;
+        log.debug("{kind} of {peerId}: {models} models", { kind, peerId, models: models.length });
+      } else {
+        const { code } = judged.error;
+        log.debug("announcement from {from} {verdict}: {code}", { ...judged, from, code });
+      }
+      return judged.verdict;
+    });
+    await node.handle(REGISTRY_PROTOCOL, (stream) => server.serve(stream), {
+      maxFrameBytes: MAX_QUERY_BYTES,
+      maxInboundStreams: 32,
+    });
+    await node.start();
+    this.#armSweep();
+    void this.#provide();
+  }
+
+  #armSweep(): void {
+    this.#disarmSweep = this.#peer.clock.setTimer(SWEEP_MS, () => {
+      this.registry.sweep();
+      this.#armSweep();
+    });
+  }
+
+  /** Makes this validator findable; the DHT repeats it. */
+  async #provide(): Promise<void> {
+    const { signal } = this.#stopping;
+    try {
+      const timeout = AbortSignal.timeout(PROVIDE_TIMEOUT_MS);
+      await this.#peer.node.provide(roleKey("validator"), AbortSignal.any([signal, timeout]));
+    } catch (error) {
+      // The first validator of a network has nobody to tell yet; the DHT repeats the record later.
+      if (!signal.aborted) {
+        log.debug("provider record failed: {code}", { code: LloomError.wrap(error).code });
+      }
+    }
+  }
+}
