@@ -1,15 +1,25 @@
 /** Gives other work a turn, in the midst of a long computation. @module */
-
-const NOTHING = new Uint8Array();
+import { setImmediate } from "node:timers";
 
 /**
- * Lets everything run that is due: other answers, timers, and messages from other isolates.
- *
- * It waits for a digest of nothing, which another thread computes: the cheapest way, at about 40 µs,
- * to make the event loop really wait. `setImmediate` and a `MessageChannel` are faster, but their
- * loop keeps itself awake, and Deno then looks for messages from outside only now and then: a cancel
- * came up to 30 and 109 turns late (Deno 2.9.6). A timer waits 2 ms.
+ * Deno's event loop runs on a Tokio scheduler that is kept awake by its own work here, and then looks
+ * for wake-ups from other threads, such as a message from another isolate, on every 31st turn.
+ * Measured on Deno 2.9.6: after a single `setImmediate` a message is up to 31 computations late, after
+ * a `MessageChannel`'s up to 109, after a digest on another thread up to 128, after these turns one.
  */
-export async function breathe(): Promise<void> {
-  await crypto.subtle.digest("SHA-256", NOTHING);
+const TURNS = 32;
+
+/**
+ * Lets everything run that is due: messages from other isolates, timers, and whoever else breathes, in
+ * the order of their coming. Takes about 50 µs; a timer of 0 would take 2 ms.
+ */
+export function breathe(): Promise<void> {
+  return new Promise((resolve) => {
+    let left = TURNS;
+    const turn = () => {
+      if (--left === 0) resolve();
+      else setImmediate(turn);
+    };
+    setImmediate(turn);
+  });
 }

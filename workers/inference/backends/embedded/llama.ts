@@ -187,6 +187,9 @@ export class Llama {
       if (length === this.shape.contextLength) {
         throw new RangeError("append token: context is full");
       }
+      if (!(token >= 0 && token < this.shape.vocabulary)) {
+        throw new RangeError(`append token: no token ${token}`);
+      }
       this.#forward(slot, length++, token);
     };
     return {
@@ -210,10 +213,7 @@ export class Llama {
 
   /** Leaves in `x` what the layers make of a token. */
   #forward(slot: number, position: number, token: number): void {
-    const { width, vocabulary, hidden, headSize } = this.shape;
-    if (!(token >= 0 && token < vocabulary)) {
-      throw new RangeError(`append token: no token ${token}`);
-    }
+    const { width, hidden, headSize } = this.shape;
     const { memory, matvec } = this.#kernel;
     const { x, normed, mixed, part, gate, up } = this.#scratch;
     const row = this.#embedding + token * width;

@@ -82,6 +82,7 @@ export class Tokenizer {
       const idOf = (token: string) => ids.get(token) ?? fail("a merge names an unknown token");
       // No token holds a space: bytes have other characters. So a merge has just the one.
       const space = merge.indexOf(" ");
+      if (space < 0) fail("a merge is no pair");
       const [left, right] = [idOf(merge.slice(0, space)), idOf(merge.slice(space + 1))];
       const id = idOf(merge.replace(" ", ""));
       ranks.set(left * this.size + right, rank);
