@@ -85,7 +85,8 @@ export class FrameStream implements MessageStream {
 
   /**
    * The next message; undefined once the peer has ended in order. What came whole before a failure
-   * is delivered first.
+   * is delivered first. A message may be a view of a buffer that holds others too: copy it before
+   * its buffer is transferred, or if it is kept for long.
    * @throws {LloomError} `frame_too_large`, `frame_malformed`; `stream_broken` if it was cut or reset
    */
   async next(): Promise<Uint8Array | undefined> {
@@ -155,7 +156,9 @@ export class FrameStream implements MessageStream {
   }
 
   #onMessage(data: StreamMessageEvent["data"]): void {
-    const chunk = data instanceof Uint8Array ? data : data.subarray();
+    const bytes = data instanceof Uint8Array ? data : data.subarray();
+    // Sockets give Node's Buffer, whose `slice` does not copy.
+    const chunk = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#chunks.push(chunk);
     this.#chunkBytes += chunk.length + CHUNK_OVERHEAD_BYTES;
     if (this.#chunkBytes >= RECEIVE_HIGH_WATER_BYTES && this.#stream.readStatus === "readable") {
