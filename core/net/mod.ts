@@ -5,5 +5,6 @@ export type { FindOptions } from "./discovery.ts";
 export { FrameStream, type FrameStreamOptions } from "./frame_stream.ts";
 export * from "./options.ts";
 export * from "./announcer.ts";
+export * from "./directory.ts";
 export * from "./infer_client.ts";
 export * from "./infer_server.ts";

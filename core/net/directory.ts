@@ -1,0 +1,214 @@
+/**
+ * Finds executors: asks every connected peer that keeps a registry, and where none knows any, the
+ * DHT for executors to ask themselves. Nobody is believed: only announcements that their own
+ * executor signed count.
+ * @module
+ */
+import { getLogger } from "@logtape/logtape";
+import { LloomError } from "../errors.ts";
+import { modelKey, type ProviderKey, REGISTRY_PROTOCOL, roleKey } from "../protocol/ids.ts";
+import { MAX_ANSWER_BYTES } from "../protocol/limits.ts";
+import type { OfferFilters } from "../protocol/registry/mod.ts";
+import {
+  type PagedQuery,
+  queryPages,
+  type Registry,
+  type RegistryEntry,
+  verifiedExecutors,
+  type VerifyComponents,
+} from "../registry/mod.ts";
+import type { LloomNode, PeerTarget } from "./node.ts";
+
+const log = getLogger(["lloom", "directory"]);
+
+/** How long one peer may take to answer. */
+const ASK_TIMEOUT_MS = 5_000;
+/** Once somebody has named an executor, how long the others may still add theirs. */
+const SETTLE_MS = 100;
+/** When the DHT is asked although registries are still silent. */
+const DHT_AFTER_MS = 1_000;
+/** Between two rounds that found nobody, growing: an executor may be just announcing itself. */
+const FIRST_ROUND_MS = 100;
+const LAST_ROUND_MS = 2_000;
+
+/** What a {@linkcode Directory} works with. */
+export interface DirectoryComponents extends VerifyComponents {
+  readonly node: Pick<
+    LloomNode,
+    "connections" | "onPeerConnected" | "openStream" | "findProviders"
+  >;
+  /** Where what is found is kept. */
+  readonly registry: Registry;
+}
+
+/** What is looked for: the executors of a model, or all. */
+export interface Wanted {
+  readonly model?: string;
+  readonly filters?: OfferFilters;
+}
+
+/** Looks for executors. */
+export class Directory {
+  readonly #components: DirectoryComponents;
+
+  constructor(components: DirectoryComponents) {
+    this.#components = components;
+  }
+
+  /**
+   * Executors that are live and offer what is wanted, as soon as some are found.
+   * @param signal ends the search; it then returns what there is, be it nothing
+   * @throws {LloomError} `aborted`, if the signal aborts for another reason than time
+   */
+  async find(wanted: Wanted, signal: AbortSignal): Promise<readonly RegistryEntry[]> {
+    let pauseMs = FIRST_ROUND_MS;
+    for (;;) {
+      const round = new Round(wanted, this.#components, signal);
+      const found = await round.run();
+      if (found.length > 0) return found;
+      if (!signal.aborted) await this.#pause(pauseMs, signal);
+      pauseMs = Math.min(LAST_ROUND_MS, 2 * pauseMs);
+      if (!signal.aborted) continue;
+      const reason = LloomError.wrap(signal.reason, "aborted");
+      if (reason.code !== "timeout") throw reason;
+      return [];
+    }
+  }
+
+  /** Waits for a while, or for a peer that can be asked. */
+  #pause(ms: number, signal: AbortSignal): Promise<void> {
+    const { clock, node } = this.#components;
+    return new Promise((resolve) => {
+      const done = () => {
+        disarm();
+        unlisten();
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const disarm = clock.setTimer(ms, done);
+      const unlisten = node.onPeerConnected(done);
+      signal.addEventListener("abort", done);
+    });
+  }
+}
+
+/** One round of asking everybody there is. */
+class Round {
+  readonly #wanted: Wanted;
+  readonly #components: DirectoryComponents;
+  readonly #asked = new Set<string>();
+  readonly #found = new Map<string, RegistryEntry>();
+  readonly #over = new AbortController();
+  readonly #done = Promise.withResolvers<void>();
+  #pending = 0;
+  #dht: "waiting" | "running" | "ended" = "waiting";
+  #settling = false;
+  #disarm: (() => void)[] = [];
+
+  constructor(wanted: Wanted, components: DirectoryComponents, signal: AbortSignal) {
+    this.#wanted = wanted;
+    this.#components = components;
+    const abort = () => this.#done.resolve();
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { signal: this.#over.signal });
+  }
+
+  async run(): Promise<readonly RegistryEntry[]> {
+    const { node } = this.#components;
+    const unlisten = node.onPeerConnected((peerId) => this.#ask({ peerId }));
+    this.#arm(DHT_AFTER_MS, () => this.#askDht());
+    for (const { peerId } of node.connections()) this.#ask({ peerId });
+    this.#check();
+    await this.#done.promise;
+    unlisten();
+    for (const disarm of this.#disarm) disarm();
+    this.#over.abort(new LloomError("aborted", "find executors: the round is over"));
+    const found = [...this.#found.values()];
+    log.debug("{asked} peers asked, {found} executors found", {
+      asked: this.#asked.size,
+      found: found.length,
+    });
+    return found;
+  }
+
+  #ask(peer: PeerTarget): void {
+    if (this.#asked.has(peer.peerId)) return;
+    this.#asked.add(peer.peerId);
+    this.#pending++;
+    this.#askOne(peer).catch((thrown) => {
+      const { code } = LloomError.wrap(thrown);
+      log.debug("{peerId} was asked in vain: {code}", { peerId: peer.peerId, code });
+    }).finally(() => {
+      this.#pending--;
+      this.#check();
+    });
+  }
+
+  async #askOne(peer: PeerTarget): Promise<void> {
+    const { node, registry } = this.#components;
+    const signal = AbortSignal.any([this.#over.signal, AbortSignal.timeout(ASK_TIMEOUT_MS)]);
+    const stream = await node.openStream(peer, REGISTRY_PROTOCOL, {
+      signal,
+      maxFrameBytes: MAX_ANSWER_BYTES,
+    });
+    try {
+      for await (const { executors } of queryPages(stream, this.#query(), signal)) {
+        for (const entry of await verifiedExecutors(executors, this.#components)) {
+          registry.apply(entry.signed, entry.announcement);
+          const { peerId } = entry.announcement;
+          if (this.#isWanted(entry)) this.#found.set(peerId, entry);
+        }
+        this.#check();
+      }
+    } finally {
+      await stream.close();
+    }
+  }
+
+  #query(): Extract<PagedQuery, { readonly type: "find_model" | "search" }> {
+    const { model, filters } = this.#wanted;
+    return model === undefined
+      ? { type: "search", ...(filters && { filters }) }
+      : { type: "find_model", model, ...(filters && { filters }) };
+  }
+
+  /** A registry may name executors that nobody asked for. */
+  #isWanted({ announcement }: RegistryEntry): boolean {
+    const { model } = this.#wanted;
+    return model === undefined || announcement.models.some(({ id }) => id === model);
+  }
+
+  async #askDht(): Promise<void> {
+    if (this.#dht !== "waiting" || this.#components.node.connections().length === 0) return;
+    this.#dht = "running";
+    const { model } = this.#wanted;
+    const key: ProviderKey = model === undefined ? roleKey("executor") : modelKey(model);
+    try {
+      const { signal } = this.#over;
+      for await (const peer of this.#components.node.findProviders(key, { signal })) {
+        this.#ask(peer);
+      }
+    } catch (thrown) {
+      log.debug("the DHT was asked in vain: {code}", { code: LloomError.wrap(thrown).code });
+    }
+    this.#dht = "ended";
+    this.#check();
+  }
+
+  /** Ends the round when there is nothing more to wait for. */
+  #check(): void {
+    if (this.#found.size > 0) {
+      if (this.#pending === 0) return this.#done.resolve();
+      if (this.#settling) return;
+      this.#settling = true;
+      return this.#arm(SETTLE_MS, () => this.#done.resolve());
+    }
+    if (this.#pending > 0) return;
+    if (this.#dht === "waiting") void this.#askDht();
+    else if (this.#dht === "ended") this.#done.resolve();
+  }
+
+  #arm(ms: number, fire: () => void): void {
+    this.#disarm.push(this.#components.clock.setTimer(ms, fire));
+  }
+}
