@@ -10,9 +10,8 @@ import { getLogger } from "@logtape/logtape";
 import type { CommonConfig } from "./config/common_settings.ts";
 import { loadConfig } from "./config/load_config.ts";
 import { environmentNotes } from "./config/manual.ts";
-import { singleSettings } from "./config/resolve_config.ts";
+import { type Fields, singleSettings } from "./config/resolve_config.ts";
 import type { RoleSettings } from "./config/role_settings.ts";
-import type { AnyNode } from "./config/setting.ts";
 import manifest from "./deno.json" with { type: "json" };
 import { EXIT, EXIT_NOTES, type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { exitCodeOfSignal, exitOnUncaughtErrors, InterruptedError } from "./lifecycle.ts";
@@ -61,9 +60,12 @@ export function createProgram<T extends CommonConfig>(
     .addOption(new Option("--sandbox-workers").hideHelp())
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `${environmentNotes(settings)}\n${EXIT_NOTES}`);
-  const fields = settings.table as Readonly<Record<string, AnyNode>>;
+  const fields = settings.table as Fields;
   for (const [key, { flag }] of singleSettings(fields)) {
-    if (flag !== undefined) program.option(flag, `setting ${key}`);
+    if (flag === undefined) continue;
+    // Commander's own lists, `<item...>`, would take a subcommand that follows for one more item.
+    const option = new Option(flag.replace("...>", ">"), `setting ${key}`);
+    program.addOption(flag === option.flags ? option : option.argParser(collect));
   }
   return program;
 }
@@ -117,6 +119,11 @@ export async function runProgram(
     printFailure(failure.code, failure.message, json);
     return error instanceof InterruptedError ? exitCodeOfSignal(error.signal) : exitCodeOf(failure);
   }
+}
+
+/** One more value of a flag that may be repeated. */
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 /** Commander hands its ways of printing and leaving to subcommands only when they are added. */

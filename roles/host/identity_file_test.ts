@@ -95,7 +95,11 @@ Deno.test("processes that start together on an empty directory agree on one key"
     const args = ["-A", PROGRAM, "whoami", "--data-dir", join(dir, "data")];
     const results = await Promise.all([1, 2, 3].map(() => runDeno(args)));
     const addresses = new Set(results.map((result) => result.stdout));
-    assert.deepEqual(results.map((result) => result.code), [0, 0, 0], results[0]?.stderr);
+    assert.deepEqual(
+      results.map((result) => result.code),
+      [0, 0, 0],
+      results.map((result) => result.stderr).join(""),
+    );
     assert.equal(addresses.size, 1);
   }));
 

@@ -1,10 +1,8 @@
 /** The settings in words: for `--help`, and for docs/configuration.md. @module */
 import type { CommonConfig } from "./common_settings.ts";
-import { singleSettings } from "./resolve_config.ts";
+import { type Fields, singleSettings } from "./resolve_config.ts";
 import type { RoleSettings } from "./role_settings.ts";
-import { type AnyNode, keyOf, type Setting } from "./setting.ts";
-
-type Fields = Readonly<Record<string, AnyNode>>;
+import { keyOf, type Setting } from "./setting.ts";
 
 /** The note on environment variables at the end of `--help`. */
 export function environmentNotes<T extends CommonConfig>(settings: RoleSettings<T>): string {

@@ -30,7 +30,8 @@ export interface ResolvedConfig<T> {
 /** Variables that say where the configuration is, or that the command line reads: no settings. */
 export const OTHER_VARIABLES: readonly string[] = ["LLOOM_CONFIG_FILE"];
 
-type Fields = Readonly<Record<string, AnyNode>>;
+/** A settings table whose values' types do not matter. */
+export type Fields = Readonly<Record<string, AnyNode>>;
 type Values = Readonly<Record<string, unknown>>;
 
 /**
