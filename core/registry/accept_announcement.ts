@@ -1,6 +1,6 @@
 /**
  * The walk of one announcement from the network into a registry: size, shape, age, novelty, and
- * only then the signature, which costs a thousand times as much.
+ * only then the signature, which costs forty times as much as all the rest.
  * @module
  */
 import type { Address } from "../bytes.ts";

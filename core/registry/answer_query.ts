@@ -104,7 +104,7 @@ function modelsPage(registry: Registry, filters: OfferFilters, page: Page): Regi
 function summary(id: string, found: readonly Found[]): ModelSummary {
   const offers = found.map(({ offer }) => offer);
   const features = new Set(offers.flatMap((offer) => offer.features));
-  const contextLength = Math.max(...offers.map((offer) => offer.contextLength ?? -1));
+  const contextLength = offers.reduce((max, o) => Math.max(max, o.contextLength ?? -1), -1);
   return {
     id,
     executors: offers.length,

@@ -1,0 +1,73 @@
+/** Which candidates may serve a request at all. @module */
+import { LloomError } from "../errors.ts";
+import { STALE_AFTER_MS } from "../protocol/limits.ts";
+import type { Candidate } from "./candidate.ts";
+
+/** What a request needs, and what its sender is willing to pay. */
+export interface Requirements {
+  readonly model: string;
+  /** What the model must be able to do. */
+  readonly features?: readonly string[];
+  /** Tokens of prompt and answer together. */
+  readonly contextTokens?: number;
+  /** Base units per 1,000,000 tokens of prompt. */
+  readonly maxInboundPrice?: bigint;
+  /** Base units per 1,000,000 tokens of answer. */
+  readonly maxOutboundPrice?: bigint;
+  /** PeerIds and addresses that must not be asked. */
+  readonly exclude?: readonly string[];
+}
+
+/** Why a candidate may not serve a request. */
+export type Refusal =
+  | "other model"
+  | "excluded"
+  | "unavailable"
+  | "feature missing"
+  | "context too short"
+  | "too expensive";
+
+/** Whether an executor goes by a name: its PeerId, or its address in either case. */
+export function isNamed({ announcement }: Candidate, name: string): boolean {
+  return name === announcement.peerId || name.toLowerCase() === announcement.executor;
+}
+
+/**
+ * Why a candidate may not serve a request; undefined if it may. An executor that does not tell the
+ * length of its context may: most model servers do not tell, and it will refuse what is too long.
+ * @param now Unix milliseconds
+ */
+export function refusal(
+  candidate: Candidate,
+  requirements: Requirements,
+  now: number,
+): Refusal | undefined {
+  const { announcement, offer, lastSeen } = candidate;
+  const { model, features = [], contextTokens = 0, exclude = [] } = requirements;
+  const { maxInboundPrice, maxOutboundPrice } = requirements;
+  if (offer.id !== model) return "other model";
+  if (exclude.some((name) => isNamed(candidate, name))) return "excluded";
+  const silent = now - lastSeen > STALE_AFTER_MS;
+  if (!offer.available || silent || announcement.kind === "removal") return "unavailable";
+  if (!features.every((feature) => offer.features.includes(feature))) return "feature missing";
+  if ((offer.contextLength ?? Infinity) < contextTokens) return "context too short";
+  const tooExpensive = (maxInboundPrice !== undefined && offer.inboundPrice > maxInboundPrice) ||
+    (maxOutboundPrice !== undefined && offer.outboundPrice > maxOutboundPrice);
+  return tooExpensive ? "too expensive" : undefined;
+}
+
+/** A `no_executor` error that says how many candidates there were and why none may serve. */
+export function noExecutor(
+  candidates: readonly Candidate[],
+  requirements: Requirements,
+  now: number,
+): LloomError {
+  const counts = new Map<string, number>();
+  for (const candidate of candidates) {
+    const why = refusal(candidate, requirements, now) ?? "not named";
+    counts.set(why, (counts.get(why) ?? 0) + 1);
+  }
+  const reasons = [...counts].map(([why, count]) => `${count} ${why}`);
+  const state = reasons.length === 0 ? "none offers this model" : reasons.join(", ");
+  return new LloomError("no_executor", `select executor: ${state}`);
+}

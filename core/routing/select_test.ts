@@ -1,0 +1,277 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { STALE_AFTER_MS } from "../protocol/limits.ts";
+import { executor, offer } from "../../tests/support/executor.ts";
+import { ManualClock } from "../../tests/support/manual_clock.ts";
+import { type Candidate, candidatesOf } from "./candidate.ts";
+import { isNamed, noExecutor, type Refusal, refusal, type Requirements } from "./filter.ts";
+import { Observations } from "./observations.ts";
+import { expectedCost, expectedMs, expectedTimes, loadOf, penalties } from "./score.ts";
+import { select, type Strategy } from "./select.ts";
+
+const clock = new ManualClock();
+const now = clock.now();
+const ANYONE = executor();
+const DEMAND = { promptTokens: 100, completionTokens: 100 };
+
+interface Change {
+  readonly id?: string;
+  readonly offer?: Partial<Candidate["offer"]>;
+  readonly observed?: Partial<Candidate["observed"]>;
+  readonly load?: Candidate["announcement"]["load"];
+  readonly lastSeen?: number;
+}
+
+function candidate({ id = "p", offer: change, observed, load, lastSeen = now }: Change): Candidate {
+  return {
+    announcement: {
+      ...ANYONE.announcement({ timestamp: now, peerId: id }),
+      executor: `0x${(parseInt(id.slice(1), 10) || 0).toString(16).padStart(40, "a")}`,
+      load: load ?? { active: 0, queued: 0, capacity: 1 },
+    },
+    offer: offer(change),
+    lastSeen,
+    observed: { reliability: 1, inFlight: 0, satOutUntil: 0, ...observed },
+  };
+}
+
+/** Numbers from a seed: mulberry32. */
+function seeded(seed: number): () => number {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+const names = (candidates: readonly Candidate[]) =>
+  candidates.map(({ announcement }) => announcement.peerId);
+
+const market: fc.Arbitrary<readonly Candidate[]> = fc.array(
+  fc.record({
+    offer: fc.record({
+      id: fc.constantFrom("model", "model", "model", "other"),
+      available: fc.constantFrom(true, true, true, false),
+      features: fc.subarray(["tools", "vision"]),
+      inboundPrice: fc.bigInt({ min: 0n, max: 5n }),
+      outboundPrice: fc.oneof(
+        fc.bigInt({ min: 0n, max: 5n }),
+        fc.bigInt({ min: 0n, max: (1n << 256n) - 1n }),
+      ),
+      contextLength: fc.constantFrom(1000, 8000),
+      performance: fc.record({
+        tokensPerSecond: fc.double({ min: 0, max: 1e6, noNaN: true }),
+        timeToFirstTokenMs: fc.nat(10_000),
+        successRate: fc.constant(1),
+      }),
+    }, { requiredKeys: ["id", "available", "features", "inboundPrice", "outboundPrice"] }),
+    observed: fc.record({
+      timeToFirstTokenMs: fc.nat(10_000),
+      msPerToken: fc.nat(100),
+      reliability: fc.double({ min: 0, max: 1, noNaN: true }),
+      inFlight: fc.nat(5),
+      satOutUntil: fc.constantFrom(0, 0, 0, now + 1, now + 2),
+    }, { requiredKeys: ["reliability"] }),
+    load: fc.record({ active: fc.nat(9), queued: fc.nat(9), capacity: fc.nat(9) }),
+    lastSeen: fc.constantFrom(now, now - STALE_AFTER_MS, now - STALE_AFTER_MS - 1),
+  }),
+  { maxLength: 12 },
+).map((changes) => changes.map((change, i) => candidate({ ...change, id: `p${i}` })));
+
+const requirements: fc.Arbitrary<Requirements> = fc.record({
+  model: fc.constant("model"),
+  features: fc.subarray(["tools", "vision"]),
+  contextTokens: fc.constantFrom(500, 5000),
+  maxInboundPrice: fc.bigInt({ min: 0n, max: 5n }),
+  maxOutboundPrice: fc.bigInt({ min: 0n, max: 5n }),
+  exclude: fc.subarray(["p0", "p1", `0x${"2".padStart(40, "A")}`]),
+}, { requiredKeys: ["model"] });
+
+const strategy: fc.Arbitrary<Strategy> = fc.oneof(
+  fc.constantFrom<Strategy>({ type: "best-price" }, { type: "fastest" }, { type: "balanced" }),
+  fc.array(fc.constantFrom("p0", "p1", "p2", "p3", `0x${"4".padStart(40, "A")}`))
+    .map((names): Strategy => ({ type: "specific", names })),
+);
+
+Deno.test("a selection is a permutation of what is allowed, and violates no limit", () => {
+  fc.assert(
+    fc.property(market, requirements, strategy, fc.integer(), (market, wanted, how, seed) => {
+      const order = select(market, wanted, how, DEMAND, { clock, random: seeded(seed) });
+      const allowed = market.filter((c) =>
+        refusal(c, wanted, now) === undefined &&
+        (how.type !== "specific" || how.names.some((name) => isNamed(c, name)))
+      );
+      assert.deepEqual(names(order).sort(), names(allowed).sort());
+      for (const { offer, lastSeen, announcement } of order) {
+        assert.equal(offer.id, "model");
+        assert(offer.available && now - lastSeen <= STALE_AFTER_MS);
+        for (const feature of wanted.features ?? []) assert(offer.features.includes(feature));
+        assert((offer.contextLength ?? Infinity) >= (wanted.contextTokens ?? 0));
+        assert(offer.inboundPrice <= (wanted.maxInboundPrice ?? offer.inboundPrice));
+        assert(offer.outboundPrice <= (wanted.maxOutboundPrice ?? offer.outboundPrice));
+        assert(!wanted.exclude?.includes(announcement.peerId));
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
+
+Deno.test("best-price tries the cheapest first, and those that sit out last", () => {
+  fc.assert(fc.property(market, fc.integer(), (market, seed) => {
+    const how = { type: "best-price" } as const;
+    const order = select(market, { model: "model" }, how, DEMAND, { clock, random: seeded(seed) });
+    for (const [i, next] of order.slice(1).entries()) {
+      const [a, b] = [order[i]!, next];
+      assert(a.observed.satOutUntil <= b.observed.satOutUntil);
+      if (a.observed.satOutUntil > 0 || b.observed.satOutUntil > 0) continue;
+      assert(expectedCost(a, DEMAND) <= expectedCost(b, DEMAND));
+    }
+  }));
+});
+
+Deno.test("fastest and balanced never prefer one that is clearly worse", () => {
+  const order = (market: readonly Candidate[], type: "fastest" | "balanced", seed: number) =>
+    select(market, { model: "model" }, { type }, DEMAND, { clock, random: seeded(seed) })
+      .filter(({ observed }) => observed.satOutUntil <= now);
+  fc.assert(fc.property(market, fc.integer(), (market, seed) => {
+    const allowed = market.filter((c) => refusal(c, { model: "model" }, now) === undefined);
+    const times = expectedTimes(allowed, DEMAND);
+    const marks = penalties(allowed, DEMAND);
+    const check = (type: "fastest" | "balanced", slack: (i: number, j: number) => boolean) => {
+      const indexes = order(market, type, seed).map((c) => allowed.indexOf(c));
+      indexes.forEach((i, at) => indexes.slice(at + 1).forEach((j) => assert(slack(i, j), type)));
+    };
+    check("fastest", (i, j) => times[i]! <= times[j]! * 1.1 + 1e-9);
+    check("balanced", (i, j) => marks[i]! <= marks[j]! + 0.05 + 1e-9);
+  }));
+});
+
+Deno.test("under one seed the order is the same, in whatever order candidates are given", () => {
+  fc.assert(fc.property(
+    market.chain((m) =>
+      fc.tuple(fc.constant(m), fc.shuffledSubarray([...m], { minLength: m.length }))
+    ),
+    fc.constantFrom<Strategy>({ type: "best-price" }, { type: "fastest" }, { type: "balanced" }),
+    fc.integer(),
+    ([given, shuffled], how, seed) => {
+      const [a, b] = [given, shuffled].map((market) =>
+        names(select(market, { model: "model" }, how, DEMAND, { clock, random: seeded(seed) }))
+      );
+      assert.deepEqual(a, b);
+    },
+  ));
+});
+
+Deno.test("equals share the requests, the less loaded getting more, the most loaded fewest", () => {
+  const market = [0, 1, 2, 3].map((n) =>
+    candidate({ id: `p${n}`, load: { active: n, queued: 0, capacity: 4 } })
+  );
+  const random = seeded(1);
+  const first = [0, 0, 0, 0];
+  for (let i = 0; i < 4000; i++) {
+    const [chosen] = select(
+      market,
+      { model: "model" },
+      { type: "balanced", weights: { load: 0 } },
+      DEMAND,
+      {
+        clock,
+        random,
+      },
+    );
+    first[market.indexOf(chosen!)]!++;
+  }
+  // Of 16 pairs drawn, the least loaded is in 7, the next one best in 5, then 3, then 1.
+  [7, 5, 3, 1].forEach((share, n) => assert(Math.abs(first[n]! / 250 - share) < 0.6, `${first}`));
+});
+
+Deno.test("named executors come in the order named, by PeerId or address of either case", () => {
+  const market = ["p1", "p2", "p3"].map((id) => candidate({ id }));
+  const address = market[1]!.announcement.executor.toUpperCase().replace("0X", "0x");
+  const named = ["p3", "nobody", address, "p3"];
+  const order = select(market, { model: "model" }, { type: "specific", names: named }, DEMAND, {
+    clock,
+  });
+  assert.deepEqual(names(order), ["p3", "p2"]);
+});
+
+Deno.test("each requirement refuses for its own reason, and the error tells them", () => {
+  const wanted: Requirements = {
+    model: "model",
+    features: ["tools"],
+    contextTokens: 100,
+    maxInboundPrice: 1n,
+    maxOutboundPrice: 2n,
+    exclude: ["p9"],
+  };
+  const good = { features: ["tools"], contextLength: 100 };
+  const cases: [Change, Refusal | undefined][] = [
+    [{ offer: good }, undefined],
+    [{ offer: { features: ["tools"] } }, undefined],
+    [{ offer: { ...good, id: "Model" } }, "other model"],
+    [{ offer: good, id: "p9" }, "excluded"],
+    [{ offer: { ...good, available: false } }, "unavailable"],
+    [{ offer: good, lastSeen: now - STALE_AFTER_MS - 1 }, "unavailable"],
+    [{ offer: { ...good, features: ["vision"] } }, "feature missing"],
+    [{ offer: { ...good, contextLength: 99 } }, "context too short"],
+    [{ offer: { ...good, inboundPrice: 2n } }, "too expensive"],
+    [{ offer: { ...good, outboundPrice: 3n } }, "too expensive"],
+  ];
+  for (const [change, why] of cases) {
+    assert.equal(refusal(candidate(change), wanted, now), why);
+  }
+  const error = noExecutor(cases.slice(-3).map(([change]) => candidate(change)), wanted, now);
+  assert.equal(error.code, "no_executor");
+  assert.equal(error.message, "select executor: 1 context too short, 2 too expensive");
+  assert.match(noExecutor([], wanted, now).message, /none offers this model/);
+});
+
+Deno.test("formulas: cost, time, load and penalties", () => {
+  const performance = { tokensPerSecond: 100, timeToFirstTokenMs: 200, successRate: 1 };
+  const cheap = candidate({ offer: { inboundPrice: 1n, outboundPrice: 1n, performance } });
+  const dear = candidate({
+    offer: { inboundPrice: 1n, outboundPrice: 3n, performance },
+    observed: { timeToFirstTokenMs: 1000, msPerToken: 14, reliability: 0.5, inFlight: 2 },
+    load: { active: 1, queued: 0, capacity: 4 },
+  });
+  assert.equal(expectedCost(dear, DEMAND), 400n);
+  assert.equal(expectedMs(cheap, DEMAND), 1200);
+  assert.equal(expectedMs(dear, DEMAND), 2400, "what is observed counts before what is announced");
+  assert.equal(expectedMs(candidate({}), DEMAND), undefined);
+  assert.deepEqual(expectedTimes([cheap, candidate({}), dear], DEMAND), [1200, 2400, 2400]);
+  assert.equal(loadOf(dear), 0.5);
+  assert.equal(loadOf(candidate({ load: { active: 3, queued: 0, capacity: 0 } })), 3);
+  const [best, worse] = penalties([cheap, dear], DEMAND, {
+    price: 1,
+    latency: 1,
+    reliability: 1,
+    load: 1,
+  });
+  assert.equal(best, 0);
+  assert.equal(worse, 0.5);
+  const zero = { price: 0, latency: 0, reliability: 0, load: 0 };
+  assert.throws(() => penalties([cheap], DEMAND, zero), RangeError);
+  assert.throws(() => penalties([cheap], DEMAND, { price: -1 }), RangeError);
+});
+
+Deno.test("candidates are the executors of exactly that model, with what was observed of them", () => {
+  const observations = new Observations({}, { clock });
+  const attempt = observations.started("p1", "a");
+  const entries = [
+    { lastSeen: now, ids: ["a", "b"], peerId: "p1" },
+    { lastSeen: now, ids: ["A"], peerId: "p2" },
+  ].map(({ lastSeen, ids, peerId }) => ({
+    lastSeen,
+    announcement: ANYONE.announcement({
+      timestamp: now,
+      peerId,
+      models: ids.map((id) => offer({ id })),
+    }),
+  }));
+  const [found, ...rest] = candidatesOf(entries, "a", observations);
+  assert.equal(found?.offer.id, "a");
+  assert.equal(found?.observed.inFlight, 1);
+  assert.equal(rest.length, 0);
+  attempt.succeeded(1);
+});
