@@ -61,10 +61,10 @@ export function createProgram<T extends CommonConfig>(
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `${environmentNotes(settings)}\n${EXIT_NOTES}`);
   const fields = settings.table as Fields;
-  for (const [key, { flag }] of singleSettings(fields)) {
+  for (const [, { flag, doc }] of singleSettings(fields)) {
     if (flag === undefined) continue;
     // Commander's own lists, `<item...>`, would take a subcommand that follows for one more item.
-    const option = new Option(flag.replace("...>", ">"), `setting ${key}`);
+    const option = new Option(flag.replace("...>", ">"), summaryOf(doc));
     program.addOption(flag === option.flags ? option : option.argParser(collect));
   }
   return program;
@@ -119,6 +119,12 @@ export async function runProgram(
     printFailure(failure.code, failure.message, json);
     return error instanceof InterruptedError ? exitCodeOfSignal(error.signal) : exitCodeOf(failure);
   }
+}
+
+/** The first sentence of a description, as help texts are written. */
+function summaryOf(doc: string): string {
+  const [first = ""] = doc.replaceAll("`", "").split(/\.(?: |$)/);
+  return /^[A-Z](?![A-Z])/.test(first) ? first[0]!.toLowerCase() + first.slice(1) : first;
 }
 
 /** One more value of a flag that may be repeated. */

@@ -62,7 +62,9 @@ Deno.test("product files are called in snake_case", () => {
 });
 
 Deno.test(`a file of more than ${MAX_LINES} lines has a reason`, () => {
-  const long = SOURCES.filter((path) => !isTest(path) && read(path).split("\n").length > MAX_LINES);
+  const long = SOURCES.filter((path) =>
+    !isTest(path) && (read(path).match(/\n/g)?.length ?? 0) > MAX_LINES
+  );
   assert.deepEqual(long.filter((path) => !(path in MAY_BE_LONG)), []);
   assert.deepEqual(Object.keys(MAY_BE_LONG).filter((path) => !long.includes(path)), []);
 });
