@@ -111,6 +111,7 @@ export class Llama {
   readonly #freeSlots: number[];
 
   /**
+   * Loads the weights as f32.
    * @param maxSequences how many sequences may be open at once
    * @throws {LloomError} `backend_malformed` if the file holds no such model, or one that is too large
    */

@@ -16,6 +16,7 @@ export class Sampler {
   readonly #topP: number;
   readonly #random: () => number;
 
+  /** Begins an answer. */
   constructor({ temperature = 0, topP = 1, seed }: SamplerOptions) {
     this.#temperature = temperature;
     this.#topP = topP;

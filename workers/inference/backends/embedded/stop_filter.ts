@@ -6,7 +6,7 @@ export class StopFilter {
   #held = "";
   #stopped = false;
 
-  /** @param stops what ends the answer; is not part of it */
+  /** Begins an answer. @param stops what ends it; is not part of it */
   constructor(stops: readonly string[]) {
     // Text that is not well-formed never comes out of a model; half a character must not match.
     this.#stops = stops.filter((stop) => stop !== "" && stop.isWellFormed());

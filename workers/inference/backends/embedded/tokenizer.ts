@@ -53,7 +53,7 @@ export class Tokenizer {
   readonly #longest: number;
   readonly #utf8 = new TextEncoder();
 
-  /** @throws {LloomError} `backend_malformed` for another kind of tokenizer, or a broken one */
+  /** Reads the vocabulary. @throws {LloomError} `backend_malformed` for another kind of tokenizer, or a broken one */
   constructor(metadata: ReadonlyMap<string, GgufValue>) {
     const model = textOf(metadata, "tokenizer.ggml.model");
     const pre = textOf(metadata, "tokenizer.ggml.pre");
@@ -162,7 +162,7 @@ export class TokenDecoder {
   readonly #bytes: readonly Uint8Array<ArrayBuffer>[];
   readonly #utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-  /** @param bytes the text of each token */
+  /** Begins an answer. @param bytes the text of each token */
   constructor(bytes: readonly Uint8Array<ArrayBuffer>[]) {
     this.#bytes = bytes;
   }
