@@ -1,0 +1,12 @@
+/**
+ * A client of the Lloom network: `deno run -A jsr:@lloom/client --demo`, or as a library.
+ * @module
+ */
+export * from "./chat_chunk.ts";
+export * from "./client.ts";
+export { Completion, type CompletionComponents } from "./completion.ts";
+
+if (import.meta.main) {
+  const { main } = await import("./main.ts");
+  Deno.exit(await main(Deno.args));
+}

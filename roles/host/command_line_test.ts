@@ -21,9 +21,9 @@ const A = "/ip4/127.0.0.1/tcp/1";
 const B = "/ip4/127.0.0.1/tcp/2";
 
 Deno.test("a flag for a list may be repeated, and does not take the subcommand for an item", async () => {
-  const one = await opened(["--bootstrap", A, "go"]);
+  const one = await opened(["--bootstrap-nodes", A, "go"]);
   assert.deepEqual(one.config.network.bootstrapNodes, [A]);
-  const two = await opened(["--bootstrap", A, "--bootstrap", B, "--listen", B, "go"]);
+  const two = await opened(["--bootstrap-nodes", A, "--bootstrap-nodes", B, "--listen", B, "go"]);
   assert.deepEqual(two.config.network.bootstrapNodes, [A, B]);
   assert.deepEqual(two.config.network.listenAddresses, [B]);
 });

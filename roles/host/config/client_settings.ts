@@ -76,7 +76,7 @@ const DEFAULTS: Group<RequestDefaults> = {
       integer(1, 3600, "seconds"),
       300,
       "The longest a request may take, from asking to its receipt.",
-      { env: "LLOOM_REQUEST_TIMEOUT", flag: "--timeout <seconds>", alias: "request_timeout" },
+      { env: "LLOOM_REQUEST_TIMEOUT", flag: "--timeout-secs <seconds>", alias: "request_timeout" },
     ),
   },
 };

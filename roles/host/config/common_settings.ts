@@ -77,6 +77,8 @@ export interface CommonConfig {
 export interface CommonDefaults {
   /** TCP port to listen on by default; undefined for a role that does not listen. */
   readonly port: number | undefined;
+  /** @default `--port <number>` */
+  readonly portFlag?: string;
   readonly metricsPort: number;
   readonly maxConnections: number;
   /** Whether the role takes part in relaying by default. */
@@ -101,7 +103,7 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         list(multiaddr(), 64),
         [],
         "Nodes to join the network through. `/p2p/<PeerId>` at the end pins who answers there.",
-        { env: "LLOOM_BOOTSTRAP_NODES", flag: "--bootstrap <multiaddr...>" },
+        { env: "LLOOM_BOOTSTRAP_NODES", flag: "--bootstrap-nodes <multiaddr...>" },
       ),
       listenAddresses: setting(
         list(multiaddr(), 16),
@@ -118,13 +120,17 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         list(multiaddr(), 16),
         [],
         "Addresses to announce besides those found, such as one a router forwards.",
-        { env: "LLOOM_EXTERNAL_ADDRESS", alias: "external_address" },
+        {
+          env: "LLOOM_EXTERNAL_ADDRESS",
+          flag: "--external-addr <multiaddr...>",
+          alias: "external_address",
+        },
       ),
       port: setting(
         integer(0, 65_535),
         defaults.port ?? 0,
         "TCP port to listen on, if no listen address is given; 0 for any free one.",
-        { env: "LLOOM_PORT", flag: "--port <number>" },
+        { env: "LLOOM_PORT", flag: defaults.portFlag ?? "--port <number>" },
       ),
       enableMdns: setting(flag(), false, "Find nodes on the local network by multicast DNS.", {
         env: "LLOOM_ENABLE_MDNS",
@@ -162,7 +168,7 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         "File with the private key in hexadecimal, readable by its owner alone.",
         {
           env: "LLOOM_IDENTITY_PATH",
-          flag: "--identity <file>",
+          flag: "--private-key-file <file>",
           fallbackText: "<data_dir>/identity.key",
         },
       ),
@@ -211,7 +217,7 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         pattern(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hexadecimal digits"),
         undefined,
         "Address of the payment contract.",
-        { env: "LLOOM_CONTRACT_ADDRESS" },
+        { env: "LLOOM_CONTRACT_ADDRESS", flag: "--contract-address <address>" },
       ),
       chainId: setting(
         integer(1, Number.MAX_SAFE_INTEGER),

@@ -171,7 +171,7 @@ Deno.test("lists come from one value, from commas, and from repeated flags", () 
     executor(`[network]\nbootstrap_nodes="${one}"`, rest).config.network.bootstrapNodes;
   assert.deepEqual(nodes({}), [one]);
   assert.deepEqual(nodes({ env: { LLOOM_BOOTSTRAP_NODES: `${one}, ${two},` } }), [one, two]);
-  assert.deepEqual(nodes({ flags: { bootstrap: [one, two] } }), [one, two]);
+  assert.deepEqual(nodes({ flags: { bootstrapNodes: [one, two] } }), [one, two]);
 });
 
 Deno.test("no two settings of a role share a variable or a flag", () => {

@@ -52,6 +52,7 @@ export const VALIDATOR_SETTINGS: RoleSettings<ValidatorConfig> = {
   table: {
     ...commonSettings({
       port: 9000,
+      portFlag: "--p2p-port <number>",
       metricsPort: 9091,
       maxConnections: 2000,
       relay: true,

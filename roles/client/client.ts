@@ -1,0 +1,261 @@
+/** The client as a library. @module */
+import { addressOfPeerId, generateIdentity, type Identity } from "@lloom/core/identity";
+import { Directory, InferClient } from "@lloom/core/net";
+import {
+  type ChatRequest,
+  type JsonObject,
+  LLM_PROTOCOL,
+  MAX_RESPONSE_FRAME_BYTES,
+  type ModelSummary,
+  type OfferFilters,
+  parseChatRequest,
+  requiredFeatures,
+  systemPrompt,
+} from "@lloom/core/protocol";
+import { answerQuery, Registry, type RegistryEntry } from "@lloom/core/registry";
+import {
+  type Candidate,
+  candidatesOf,
+  noExecutor,
+  Observations,
+  type Requirements,
+  select,
+  type Strategy,
+} from "@lloom/core/routing";
+import { DEFAULT_MAX_TOKENS, draftRequest, randomNonce } from "@lloom/core/session";
+import type { SigningDomain } from "@lloom/core/signing";
+import type { NetworkConfig } from "@lloom/host/config";
+import { createPeer, type Peer } from "@lloom/host/peer";
+import { getLogger } from "@logtape/logtape";
+import { Completion } from "./completion.ts";
+
+const log = getLogger(["lloom", "client"]);
+
+/** What is known of executors is asked anew after this time. */
+const KNOWN_FOR_MS = 10_000;
+
+/** How a client joins the network. */
+export interface LloomClientOptions {
+  /** Nodes to join through. */
+  readonly bootstrapNodes: readonly string[];
+  /** Who asks. @default a new identity */
+  readonly identity?: Identity;
+  /** Further settings of the node. */
+  readonly network?: Partial<Omit<NetworkConfig, "bootstrapNodes">>;
+  /** How long executors are looked for. @default 10000 */
+  readonly searchTimeoutMs?: number;
+  /** Takes all permissions from the workers; needs Deno's `--unstable-worker-options`. @default false */
+  readonly sandboxWorkers?: boolean;
+}
+
+/** How one request is routed. */
+export interface CompleteOptions {
+  /** @default balanced */
+  readonly strategy?: Strategy;
+  /** Base units per 1,000,000 tokens of prompt. @default no limit */
+  readonly maxInboundPrice?: bigint;
+  /** Base units per 1,000,000 tokens of answer. @default no limit */
+  readonly maxOutboundPrice?: bigint;
+  /** PeerIds and addresses not to ask. */
+  readonly exclude?: readonly string[];
+  /** For the whole answer, the search for an executor not included. @default 300000 */
+  readonly timeoutMs?: number;
+  /** Cancels the request. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A client of the network.
+ *
+ * @example
+ * ```ts ignore
+ * const client = await LloomClient.connect({ bootstrapNodes: ["/ip4/127.0.0.1/tcp/9000"] });
+ * const request = { model: "lloom-demo", messages: [{ role: "user", content: "Hello!" }] };
+ * for await (const chunk of client.complete(request)) console.log(chunk.choices[0]?.delta.content);
+ * await client.close();
+ * ```
+ */
+export class LloomClient {
+  readonly #peer: Peer;
+  readonly #searchTimeoutMs: number;
+  readonly #registry: Registry;
+  readonly #directory: Directory;
+  readonly #infer: InferClient;
+  readonly #observations: Observations;
+  /** When the executors of a model, or of all (""), were last asked for. */
+  readonly #askedAt = new Map<string, number>();
+
+  private constructor(peer: Peer, searchTimeoutMs: number) {
+    const { clock, crypto, node } = peer;
+    this.#peer = peer;
+    this.#searchTimeoutMs = searchTimeoutMs;
+    this.#registry = new Registry({}, { clock });
+    this.#directory = new Directory({
+      node,
+      registry: this.#registry,
+      clock,
+      verifier: crypto,
+      addressOfPeerId,
+    });
+    this.#observations = new Observations({}, { clock });
+    this.#infer = new InferClient({}, {
+      clock,
+      signer: crypto,
+      verifier: crypto,
+      openStream: (executor, signal) =>
+        node.openStream(executor, LLM_PROTOCOL, {
+          signal,
+          maxFrameBytes: MAX_RESPONSE_FRAME_BYTES,
+        }),
+    });
+  }
+
+  /** Starts a node and begins to join the network; what needs the network waits for it. */
+  static async connect(options: LloomClientOptions): Promise<LloomClient> {
+    const { bootstrapNodes, network, sandboxWorkers = false, searchTimeoutMs = 10_000 } = options;
+    const peer = await createPeer(options.identity ?? generateIdentity(), {
+      network: {
+        listenAddresses: [],
+        externalAddresses: [],
+        port: 0,
+        enableMdns: false,
+        enableRelay: true,
+        maxConnections: 100,
+        ...network,
+        bootstrapNodes,
+      },
+      dht: "client",
+      relay: "client",
+      gossip: false,
+      sandboxWorkers,
+    });
+    try {
+      await peer.node.start();
+    } catch (error) {
+      await peer.stop();
+      throw error;
+    }
+    return new LloomClient(peer, searchTimeoutMs);
+  }
+
+  /** Who this client is. */
+  get identity(): Identity {
+    return this.#peer.identity;
+  }
+
+  /** In which domain it signs. */
+  get domain(): SigningDomain {
+    return this.#peer.domain;
+  }
+
+  /** Peers it is connected to. */
+  get peers(): number {
+    return new Set(this.#peer.node.connections().map(({ peerId }) => peerId)).size;
+  }
+
+  /** Models on offer, each summed up over the executors found. */
+  async models(filters: OfferFilters = {}, signal?: AbortSignal): Promise<readonly ModelSummary[]> {
+    await this.#search(undefined, signal);
+    const models: ModelSummary[] = [];
+    let after: string | undefined;
+    do {
+      const answer = answerQuery(
+        { type: "list_models", filters, page: after === undefined ? {} : { after } },
+        this.#registry,
+        this.#peer.clock.now(),
+      );
+      if (answer.type !== "models") break;
+      models.push(...answer.models);
+      after = answer.next;
+    } while (after !== undefined);
+    return models;
+  }
+
+  /** Executors that offer a model, or all. */
+  async executors(model?: string, signal?: AbortSignal): Promise<readonly RegistryEntry[]> {
+    await this.#search(model, signal);
+    return model === undefined ? [...this.#registry.entries()] : [...this.#registry.ofModel(model)];
+  }
+
+  /**
+   * Asks for a chat completion. Errors come when the completion is read.
+   * @param request an OpenAI chat-completion request, or its exact bytes as JSON
+   * @throws {LloomError} `request_invalid`, `frame_malformed`, `frame_too_large`
+   */
+  complete(request: JsonObject | Uint8Array, options: CompleteOptions = {}): Completion {
+    const body = request instanceof Uint8Array
+      ? request
+      : new TextEncoder().encode(JSON.stringify(request));
+    const chat = parseChatRequest(body);
+    const { timeoutMs = 300_000, signal } = options;
+    return new Completion({
+      candidates: () => this.#candidates(chat, body.length, options),
+      observe: ({ announcement, offer }) =>
+        this.#observations.started(announcement.peerId, offer.id),
+      ask: ({ announcement: { peerId, executor, multiaddrs }, offer }) =>
+        this.#infer.ask(
+          { peerId, address: executor, multiaddrs },
+          {
+            body,
+            systemPrompt: systemPrompt(chat),
+            draft: () =>
+              draftRequest(chat, {
+                executor,
+                offer,
+                nowMs: this.#peer.clock.now(),
+                timeoutMs,
+                nonce: randomNonce(),
+              }),
+          },
+          signal,
+          { timeoutMs },
+        ),
+      onFailover: ({ announcement: { peerId } }, { code }) =>
+        log.info("executor {peerId} failed with {code}; asking the next one", { peerId, code }),
+    });
+  }
+
+  /** Leaves the network. Answers under way break off. */
+  async close(): Promise<void> {
+    await this.#infer.stop();
+    await this.#peer.stop();
+  }
+
+  async #candidates(
+    chat: ChatRequest,
+    bodyBytes: number,
+    options: CompleteOptions,
+  ): Promise<readonly Candidate[]> {
+    const { strategy = { type: "balanced" }, maxInboundPrice, maxOutboundPrice, exclude } = options;
+    await this.#search(chat.model, options.signal);
+    const { clock } = this.#peer;
+    const entries = this.#registry.ofModel(chat.model);
+    const candidates = candidatesOf(entries, chat.model, this.#observations);
+    const requirements: Requirements = {
+      model: chat.model,
+      features: requiredFeatures(chat),
+      ...(maxInboundPrice !== undefined && { maxInboundPrice }),
+      ...(maxOutboundPrice !== undefined && { maxOutboundPrice }),
+      ...(exclude !== undefined && { exclude }),
+    };
+    const demand = {
+      // English has about four bytes a token; only the ratio of executors' prices and times matters.
+      promptTokens: Math.ceil(bodyBytes / 4),
+      completionTokens: chat.maxTokens ?? DEFAULT_MAX_TOKENS,
+    };
+    const selected = select(candidates, requirements, strategy, demand, { clock });
+    if (selected.length === 0) throw noExecutor(candidates, requirements, clock.now());
+    return selected;
+  }
+
+  /** Looks for executors, unless that was done lately. */
+  async #search(model: string | undefined, signal?: AbortSignal): Promise<void> {
+    const now = this.#peer.clock.now();
+    const key = model ?? "";
+    if (now - (this.#askedAt.get(key) ?? -Infinity) < KNOWN_FOR_MS) return;
+    const timeout = AbortSignal.timeout(this.#searchTimeoutMs);
+    const within = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
+    const found = await this.#directory.find(model === undefined ? {} : { model }, within);
+    if (found.length > 0) this.#askedAt.set(key, now);
+  }
+}
