@@ -1,5 +1,5 @@
 # One image for all roles; the first argument chooses: docker run … lloom executor --bootstrap-nodes …
-# Each role runs with exactly the permissions of roles/<role>/permissions.json.
+# Each role runs with exactly the permissions of roles/host/manifests/<role>.json.
 
 FROM node:22-slim AS runtime
 # The npm package brings Deno's binary for this platform.

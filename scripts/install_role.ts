@@ -1,10 +1,11 @@
 /**
  * Installs a role as a command that carries its permissions: `deno task install-role executor`.
- * Everything that is not in `roles/<role>/permissions.json` is denied to it.
+ * Everything that is not in `roles/host/manifests/<role>.json` is denied to it.
  * @module
  */
 import { Command } from "@commander-js/extra-typings";
-import { manifestFlags, type ManifestValues, parseManifest } from "@lloom/host/manifest";
+import type { RoleName } from "@lloom/host/config";
+import { manifestFlags, manifestOf, type ManifestValues } from "@lloom/host/manifest";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,7 +16,7 @@ const CHECKOUT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What to install, and where. */
 export interface InstallOptions {
-  readonly role: string;
+  readonly role: RoleName;
   /** Name of the command. */
   readonly name: string;
   /** Entrypoint. @default roles/<role>/main.ts */
@@ -32,7 +33,7 @@ export interface InstallOptions {
 /** The arguments of `deno` that install a role. */
 export function installArguments(options: InstallOptions): readonly string[] {
   const folder = join(CHECKOUT, "roles", options.role);
-  const manifest = parseManifest(Deno.readTextFileSync(join(folder, "permissions.json")));
+  const manifest = manifestOf(options.role);
   const values: ManifestValues = {
     code: [resolve(CHECKOUT)],
     data: [resolve(options.dataDir)],
@@ -76,7 +77,7 @@ if (import.meta.main) {
     ])
     .parse();
   const [role] = program.processedArgs;
-  if (!["client", "executor", "validator"].includes(role)) {
+  if (role !== "client" && role !== "executor" && role !== "validator") {
     program.error(`error: '${role}' is not a role`, { exitCode: 2 });
   }
   const { name = `lloom-${role}`, root, dataDir, config, apiKeyEnv: env } = program.opts();

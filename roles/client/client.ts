@@ -153,6 +153,12 @@ export class LloomClient {
     return new Set(this.#peer.node.connections().map(({ peerId }) => peerId)).size;
   }
 
+  /** What serves a model at an executor, as it says. */
+  backendOf(peerId: string, model: string): string | undefined {
+    const offers = this.#registry.get(peerId)?.announcement.models;
+    return offers?.find(({ id }) => id === model)?.backend;
+  }
+
   /** Models on offer, each summed up over the executors found. */
   async models(filters: OfferFilters = {}, signal?: AbortSignal): Promise<readonly ModelSummary[]> {
     await this.#search(undefined, signal);

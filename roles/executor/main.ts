@@ -31,7 +31,7 @@ export function main(args: readonly string[]): Promise<number> {
     .option("--test", "ask every model for a few tokens first, and leave out what fails")
     .addCommand(generateIdentityCommand(EXECUTOR_SETTINGS))
     .action(async (options, command) => {
-      const { config, format, sandboxWorkers } = openCommand(EXECUTOR_SETTINGS, command);
+      const { config, format, ...context } = openCommand(EXECUTOR_SETTINGS, command);
       const identity = loadIdentity(config);
       const backends = withOpenAi(config, options.openaiApiKey);
       // Loaded after the settings were found right: the network's code is most of the start.
@@ -39,7 +39,7 @@ export function main(args: readonly string[]): Promise<number> {
       await runUntilSignal(
         async (signal) => {
           const executor = await Executor.start(identity, backends, {
-            sandboxWorkers,
+            sandboxWorkers: context.sandboxWorkers,
             signal,
             test: options.test === true,
             onTested: (test) => printTest(test, format),
@@ -53,7 +53,7 @@ export function main(args: readonly string[]): Promise<number> {
           return executor;
         },
         (executor) => executor.stop(),
-        { graceMs: STOP_GRACE_MS },
+        { graceMs: STOP_GRACE_MS, stopWithStdin: context.stopWithStdin },
       );
     });
   return runProgram(program, args);

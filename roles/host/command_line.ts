@@ -30,6 +30,8 @@ export interface CommandContext<T extends CommonConfig> {
   readonly format: OutputFormat;
   /** Whether this process carries Deno's flag that lets workers be restricted. */
   readonly sandboxWorkers: boolean;
+  /** Whether to stop when standard input ends. */
+  readonly stopWithStdin: boolean;
 }
 
 /** What {@linkcode openCommand} needs of a commander command. */
@@ -58,6 +60,8 @@ export function createProgram<T extends CommonConfig>(
     )
     // Given by the permission manifests, next to the flag of Deno that it tells about.
     .addOption(new Option("--sandbox-workers").hideHelp())
+    // Given by whoever starts a role as a part of itself, such as the demo.
+    .addOption(new Option("--stop-with-stdin").hideHelp())
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `${environmentNotes(settings)}\n${EXIT_NOTES}`);
   const fields = settings.table as Fields;
@@ -87,6 +91,7 @@ export function openCommand<T extends CommonConfig>(
     config,
     format: flags["format"] === "json" ? "json" : "text",
     sandboxWorkers: flags["sandboxWorkers"] === true,
+    stopWithStdin: flags["stopWithStdin"] === true,
   };
 }
 

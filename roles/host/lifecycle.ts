@@ -18,6 +18,8 @@ const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
 export interface SignalOptions {
   /** How long an orderly stop may take, in milliseconds. @default 10000 */
   readonly graceMs?: number;
+  /** Takes the end of standard input for a signal: whoever started this process is gone. @default false */
+  readonly stopWithStdin?: boolean;
 }
 
 /** A command that a signal ended before it was done. */
@@ -91,14 +93,22 @@ export async function runUntilSignal<T>(
 function onStopSignal(options: SignalOptions, first: (signal: Deno.Signal) => void): () => void {
   const graceMs = options.graceMs ?? GRACE_MS;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = (signal: Deno.Signal) => {
+    timer = setTimeout(() => {
+      log.error("stop: not done after {graceMs} ms, exiting", { graceMs });
+      Deno.exit(exitCodeOfSignal(signal));
+    }, graceMs);
+    first(signal);
+  };
+  if (options.stopWithStdin) {
+    void stdinEnded().then(() => {
+      if (timer === undefined) stop("SIGTERM");
+    });
+  }
   const listeners = STOP_SIGNALS.map((signal) => {
     const listener = () => {
       if (timer !== undefined) Deno.exit(exitCodeOfSignal(signal));
-      timer = setTimeout(() => {
-        log.error("stop: not done after {graceMs} ms, exiting", { graceMs });
-        Deno.exit(exitCodeOfSignal(signal));
-      }, graceMs);
-      first(signal);
+      stop(signal);
     };
     Deno.addSignalListener(signal, listener);
     return () => Deno.removeSignalListener(signal, listener);
@@ -107,6 +117,16 @@ function onStopSignal(options: SignalOptions, first: (signal: Deno.Signal) => vo
     clearTimeout(timer);
     for (const remove of listeners) remove();
   };
+}
+
+/** Resolves when standard input ends, or breaks. */
+async function stdinEnded(): Promise<void> {
+  const buffer = new Uint8Array(1024);
+  try {
+    while (await Deno.stdin.read(buffer) !== null);
+  } catch (error) {
+    log.debug("standard input broke: {error}", { error });
+  }
 }
 
 /**

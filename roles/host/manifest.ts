@@ -1,8 +1,15 @@
 /**
- * Permission manifests: the exact Deno flags a role runs with, in `roles/<role>/permissions.json`.
+ * Permission manifests: the exact Deno flags a role runs with, in `manifests/<role>.json`.
  * Whatever a manifest does not list is denied, without asking.
  * @module
  */
+
+import type { RoleName } from "./config/common_settings.ts";
+import client from "./manifests/client.json" with { type: "json" };
+import executor from "./manifests/executor.json" with { type: "json" };
+import validator from "./manifests/validator.json" with { type: "json" };
+
+const MANIFESTS: Readonly<Record<RoleName, PermissionManifest>> = { client, executor, validator };
 
 /** One role's manifest. */
 export interface PermissionManifest {
@@ -10,6 +17,11 @@ export interface PermissionManifest {
   readonly flags: readonly string[];
   /** What the role's own command line is always given. */
   readonly arguments: readonly string[];
+}
+
+/** The manifest of a role. */
+export function manifestOf(role: RoleName): PermissionManifest {
+  return MANIFESTS[role];
 }
 
 /** What the placeholders stand for. Each is a list, and may be empty. */
@@ -25,24 +37,6 @@ export interface ManifestValues {
 }
 
 const PLACEHOLDER = /^\{(code|data|config|env)\}$/;
-
-/**
- * Reads a manifest.
- * @throws {TypeError} if it is not one, or would let the program ask for more at run time
- */
-export function parseManifest(text: string): PermissionManifest {
-  const parsed: unknown = JSON.parse(text);
-  if (typeof parsed !== "object" || parsed === null) {
-    throw new TypeError("read manifest: no object");
-  }
-  const { flags, arguments: rest } = parsed as Record<string, unknown>;
-  if (!isTexts(flags) || !isTexts(rest)) throw new TypeError("read manifest: no lists of texts");
-  if (!flags.includes("--no-prompt")) throw new TypeError("read manifest: --no-prompt is missing");
-  if (flags.some((flag) => /^(?:-A|--allow-all)\b/.test(flag))) {
-    throw new TypeError("read manifest: allows everything");
-  }
-  return { flags, arguments: rest };
-}
 
 /**
  * The flags of a manifest with its placeholders filled in. A placeholder without values leaves the
@@ -70,25 +64,14 @@ function escapeItem(item: string): string {
   return item.replaceAll(",", ",,");
 }
 
-function isTexts(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === "string");
-}
-
 /**
  * The command of a role's task in deno.json: from the checkout, with the data directory in `$HOME`.
- * @param extra further arguments of the role, such as `--demo`
  */
-export function taskCommand(
-  role: string,
-  manifest: PermissionManifest,
-  env: readonly string[],
-  extra: readonly string[] = [],
-): string {
+export function taskCommand(role: RoleName, env: readonly string[]): string {
+  const manifest = manifestOf(role);
   const data = [`$HOME/.lloom/${role}`];
   const flags = manifestFlags(manifest, { code: ["."], data, config: [], env });
   // Quoted, because the task shell would take `LLOOM_*` for file names.
   const quoted = flags.map((flag) => (/[*$]/.test(flag) ? `"${flag}"` : flag));
-  return ["deno run", ...quoted, `roles/${role}/main.ts`, ...manifest.arguments, ...extra].join(
-    " ",
-  );
+  return ["deno run", ...quoted, `roles/${role}/main.ts`, ...manifest.arguments].join(" ");
 }

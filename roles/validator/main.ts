@@ -23,20 +23,27 @@ export function main(args: readonly string[]): Promise<number> {
   program
     .addCommand(generateIdentityCommand(VALIDATOR_SETTINGS))
     .action(async (_, command) => {
-      const { config, format, sandboxWorkers } = openCommand(VALIDATOR_SETTINGS, command);
+      const { config, format, sandboxWorkers, stopWithStdin } = openCommand(
+        VALIDATOR_SETTINGS,
+        command,
+      );
       const identity = loadIdentity(config);
       // Loaded after the settings were found right: the network's code is most of the start.
       const { Validator } = await import("./validator.ts");
-      await runUntilSignal(async () => {
-        const validator = await Validator.start(identity, config, { sandboxWorkers });
-        printReady({
-          role: "validator",
-          peerId: identity.peerId,
-          address: toChecksumAddress(identity.address),
-          multiaddrs: validator.node.multiaddrs(),
-        }, format);
-        return validator;
-      }, (validator) => validator.stop());
+      await runUntilSignal(
+        async () => {
+          const validator = await Validator.start(identity, config, { sandboxWorkers });
+          printReady({
+            role: "validator",
+            peerId: identity.peerId,
+            address: toChecksumAddress(identity.address),
+            multiaddrs: validator.node.multiaddrs(),
+          }, format);
+          return validator;
+        },
+        (validator) => validator.stop(),
+        { stopWithStdin },
+      );
     });
   return runProgram(program, args);
 }

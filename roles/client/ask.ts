@@ -1,0 +1,112 @@
+/** `--prompt`: one question, its answer as it comes, and how it was proven. @module */
+import type { Receipt } from "@lloom/core/net";
+import type { JsonObject } from "@lloom/core/protocol";
+import { print, printError } from "@lloom/host";
+import { saysSomething, textOf } from "./chat_chunk.ts";
+import type { CompleteOptions, LloomClient } from "./client.ts";
+import { type CompletionReport, reportOf } from "./report.ts";
+
+/** A stranger's text must not steer the terminal: everything but line feeds and tabs. */
+const CONTROLS = /(?![\n\t])\p{Cc}/gu;
+
+/** One question. */
+export interface Question {
+  readonly model: string;
+  readonly prompt: string;
+  readonly systemPrompt?: string;
+  readonly temperature?: number;
+  readonly maxTokens: number;
+}
+
+/** A question as an OpenAI chat-completion request. */
+export function chatRequest(question: Question): JsonObject {
+  const { model, prompt, systemPrompt, temperature, maxTokens } = question;
+  return {
+    model,
+    messages: [
+      ...(systemPrompt === undefined ? [] : [{ role: "system", content: systemPrompt }]),
+      { role: "user", content: prompt },
+    ],
+    max_tokens: maxTokens,
+    ...(temperature !== undefined && { temperature }),
+  };
+}
+
+/**
+ * Asks, and reports.
+ * @param onText told of every piece of text as it comes
+ */
+export async function ask(
+  client: LloomClient,
+  question: Question,
+  options: CompleteOptions,
+  onText: (text: string) => void,
+): Promise<CompletionReport> {
+  const body = new TextEncoder().encode(JSON.stringify(chatRequest(question)));
+  const startMs = performance.now();
+  let firstMs: number | undefined;
+  let content = "";
+  const completion = client.complete(body, options);
+  for await (const chunk of completion) {
+    if (saysSomething(chunk)) firstMs ??= performance.now();
+    const text = textOf(chunk);
+    content += text;
+    if (text !== "") onText(text);
+  }
+  const receipt: Receipt = await completion.receipt;
+  const endMs = performance.now();
+  return reportOf(receipt, {
+    content,
+    body,
+    backend: client.backendOf(receipt.executor.peerId, question.model) ?? "unknown",
+    client: client.identity,
+    domain: client.domain,
+    ttftMs: (firstMs ?? endMs) - startMs,
+    totalMs: endMs - startMs,
+  });
+}
+
+/**
+ * Prints the answer while it comes: as text to standard output, or as one object at its end.
+ * @param onFirst called before the first text is printed
+ */
+export async function askAndPrint(
+  client: LloomClient,
+  question: Question,
+  options: CompleteOptions,
+  format: "text" | "json",
+  onFirst: () => void = () => {},
+): Promise<CompletionReport> {
+  const terminal = Deno.stdout.isTerminal();
+  let open = false;
+  const onText = (text: string) => {
+    onFirst();
+    print(terminal ? text.replace(CONTROLS, "\u{fffd}") : text);
+    open = !text.endsWith("\n");
+  };
+  try {
+    const report = await ask(client, question, options, format === "text" ? onText : () => {});
+    if (format === "json") print(`${JSON.stringify(report)}\n`);
+    return report;
+  } finally {
+    if (open) print("\n");
+  }
+}
+
+/** Tells on standard error who answered, how fast, and what was proven. */
+export function printSummary(report: CompletionReport): void {
+  const { executor, usage, timings, backend, model } = report;
+  const streamMs = timings.totalMs - timings.ttftMs;
+  const rate = streamMs > 0 ? (usage.completionTokens / (streamMs / 1000)).toFixed(0) : "–";
+  printError([
+    "",
+    `model      ${model} (${backend})`,
+    `executor   ${executor.peerId}`,
+    `           ${executor.address}`,
+    `tokens     ${usage.promptTokens} in, ${usage.completionTokens} out`,
+    `speed      ${timings.ttftMs.toFixed(0)} ms to the first token, then ${rate} tokens/s`,
+    `request    signed by this client ${report.client.address}, accepted by the executor`,
+    `receipt    signed by the executor over every byte above: checked`,
+    "",
+  ].join("\n"));
+}

@@ -1,0 +1,163 @@
+/** Starts a role as a process of its own, with the permissions of its manifest. @module */
+import { LloomError } from "@lloom/core/errors";
+import { getLogger } from "@logtape/logtape";
+import { fileURLToPath } from "node:url";
+import { VERSION } from "./command_line.ts";
+import type { RoleName } from "./config/common_settings.ts";
+import type { ReadyInfo } from "./lifecycle.ts";
+import { manifestFlags, manifestOf } from "./manifest.ts";
+
+const log = getLogger(["lloom", "launch"]);
+
+/** How long a role may take to say that it is ready, and to stop. */
+const START_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 15_000;
+/** How much of a role's log is kept, to be shown if it does not start. */
+const KEPT_LOG_CHARACTERS = 4_000;
+
+/** Which role, and what it may reach. */
+export interface LaunchOptions {
+  readonly role: RoleName;
+  /** The only directory that it may write to. */
+  readonly dataDir: string;
+  /** The only hosts that it may reach or listen on, each with or without a port. */
+  readonly hosts: readonly string[];
+  readonly args: readonly string[];
+  /** Gives up starting. */
+  readonly signal: AbortSignal;
+}
+
+/** A role at work in its own process. */
+export interface LaunchedRole {
+  readonly pid: number;
+  readonly ready: ReadyInfo;
+  /** Stops it in order; after a while, without. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a role and waits until it is ready. It stops when this process ends, however that ends:
+ * its standard input closes then.
+ * @throws {LloomError} `internal` with the end of its log if it does not start
+ */
+export async function launchRole(options: LaunchOptions): Promise<LaunchedRole> {
+  const { role, signal } = options;
+  if (Deno.build.standalone) {
+    throw new LloomError("config_invalid", `start ${role}: a compiled program holds one role only`);
+  }
+  const process = new Deno.Command(Deno.execPath(), {
+    args: commandLine(options),
+    // Its settings are its arguments, not what this process was told in variables.
+    env: Object.fromEntries(lloomVariables().map((name) => [name, ""])),
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const stop = () => stopProcess(process, role);
+  const tail = keepTail(process.stderr, role);
+  try {
+    const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
+    const ready = await readReady(process.stdout, AbortSignal.any([signal, timeout]));
+    if (ready !== undefined) return { pid: process.pid, ready, stop };
+    await process.status;
+    throw new LloomError("internal", `start ${role}: it ended\n${(await tail).trim()}`);
+  } catch (error) {
+    await stop();
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+/** Makes an empty directory, for the time that `use` takes. */
+export async function withTemporaryDirectory<T>(use: (path: string) => Promise<T>): Promise<T> {
+  const path = await Deno.makeTempDir({ prefix: "lloom-" });
+  try {
+    return await use(path);
+  } finally {
+    await Deno.remove(path, { recursive: true });
+  }
+}
+
+/** Makes a directory with a role's `config.toml`. */
+export async function writeConfig(directory: string, toml: string): Promise<void> {
+  await Deno.mkdir(directory, { recursive: true, mode: 0o700 });
+  await Deno.writeTextFile(`${directory}/config.toml`, toml, { mode: 0o600 });
+}
+
+function commandLine({ role, dataDir, hosts, args }: LaunchOptions): string[] {
+  const manifest = manifestOf(role);
+  const here = new URL(import.meta.url);
+  const local = here.protocol === "file:";
+  const flags = manifestFlags(manifest, {
+    code: local ? [fileURLToPath(new URL("../../", here))] : [],
+    data: [dataDir],
+    config: [],
+    env: [],
+  }).map((flag) => flag === "--allow-net" ? `--allow-net=${hosts.join(",")}` : flag);
+  return [
+    ...["run", "--quiet", ...flags],
+    ...(local ? ["--config", fileURLToPath(new URL("../../deno.json", here))] : []),
+    local ? fileURLToPath(new URL(`../${role}/main.ts`, here)) : `jsr:@lloom/${role}@${VERSION}`,
+    ...manifest.arguments,
+    ...["--stop-with-stdin", "--format", "json", "--data-dir", dataDir],
+    ...args,
+  ];
+}
+
+function lloomVariables(): string[] {
+  return Object.keys(Deno.env.toObject()).filter((name) => name.startsWith("LLOOM_"));
+}
+
+async function stopProcess(process: Deno.ChildProcess, role: string): Promise<void> {
+  const timer = setTimeout(() => {
+    log.warn("{role} does not stop; ending it", { role });
+    process.kill("SIGKILL");
+  }, STOP_TIMEOUT_MS);
+  try {
+    await process.stdin.close();
+  } catch (error) {
+    log.debug("{role} had closed its input: {error}", { role, error });
+  }
+  await process.status;
+  clearTimeout(timer);
+}
+
+/** The ready line; undefined if the output ends without one. The rest of the output is let pass. */
+async function readReady(
+  stdout: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): Promise<ReadyInfo | undefined> {
+  const lines = stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const onAbort = () => void lines.cancel(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  let text = "";
+  try {
+    for (;;) {
+      const { value, done } = await lines.read();
+      signal.throwIfAborted();
+      if (done) return undefined;
+      text += value;
+      for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
+        const line: unknown = JSON.parse(text.slice(0, end));
+        text = text.slice(end + 1);
+        if (isReady(line)) return line;
+      }
+    }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    lines.releaseLock();
+  }
+}
+
+function isReady(line: unknown): line is ReadyInfo & { readonly event: "ready" } {
+  return typeof line === "object" && line !== null && "event" in line && line.event === "ready";
+}
+
+async function keepTail(stderr: ReadableStream<Uint8Array>, role: string): Promise<string> {
+  let tail = "";
+  for await (const text of stderr.pipeThrough(new TextDecoderStream())) {
+    log.debug("{role}: {text}", { role, text: text.trimEnd() });
+    tail = (tail + text).slice(-KEPT_LOG_CHARACTERS);
+  }
+  return tail;
+}
