@@ -1,5 +1,6 @@
 /** How libp2p is set up for Lloom. @module */
 import type { GossipSub } from "@libp2p/gossipsub";
+import type { PrivateKey } from "@libp2p/interface";
 import type { KadDHT } from "@libp2p/kad-dht";
 import type { Ping } from "@libp2p/ping";
 import type { Libp2pOptions, ServiceFactoryMap } from "libp2p";
@@ -20,7 +21,7 @@ import {
 } from "../protocol/limits.ts";
 import { loopbackGater } from "./addresses.ts";
 import type { Modules } from "./modules.ts";
-import type { NodeComponents, NodeOptions } from "./options.ts";
+import type { NodeOptions } from "./options.ts";
 
 /** What {@linkcode LloomNode} uses of libp2p's services. */
 export interface Services extends Record<string, unknown> {
@@ -32,14 +33,14 @@ export interface Services extends Record<string, unknown> {
 /** libp2p's options for a node. */
 export function libp2pConfig(
   options: NodeOptions,
-  components: NodeComponents,
+  privateKey: PrivateKey,
   modules: Modules,
 ): Libp2pOptions<Services> {
-  const { keys, tcp, noise, yamux, webSockets, relay, mdns } = modules;
+  const { tcp, noise, yamux, webSockets, relay, mdns } = modules;
   const loopbackOnly = options.loopbackOnly ?? false;
   return {
     start: false,
-    privateKey: keys.privateKeyFromRaw(components.privateKey),
+    privateKey,
     nodeInfo: { name: "lloom", version: "2", userAgent: "lloom/2" },
     addresses: { listen: [...options.listen], appendAnnounce: [...options.announce ?? []] },
     transports: [

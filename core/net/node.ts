@@ -1,5 +1,6 @@
 /** A node of the network. @module */
-import type { Connection, Libp2p, PeerId, Stream } from "@libp2p/interface";
+import type { Connection, Libp2p, PeerId, PrivateKey, Stream } from "@libp2p/interface";
+import type { Subscription, SubscriptionChangeData } from "@libp2p/gossipsub";
 import { getLogger } from "@logtape/logtape";
 import type { Address } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
@@ -84,18 +85,21 @@ export async function createNode(
     mdns: options.mdns ?? false,
   });
   checkOptions(options, modules);
-  let config;
-  try {
-    config = libp2pConfig(options, components, modules);
-  } catch (cause) {
-    throw new LloomError("identity_invalid", "make node: not a secp256k1 key", { cause });
-  }
+  const key = privateKey(components.privateKey, modules);
   return new LloomNode(
-    await modules.libp2p.createLibp2p<Services>(config),
+    await modules.libp2p.createLibp2p<Services>(libp2pConfig(options, key, modules)),
     options,
     modules,
     components.clock ?? systemClock,
   );
+}
+
+function privateKey(raw: Uint8Array, { keys }: Modules): PrivateKey {
+  try {
+    return keys.privateKeyFromRaw(raw);
+  } catch (cause) {
+    throw new LloomError("identity_invalid", "make node: not a secp256k1 key", { cause });
+  }
 }
 
 function checkOptions(options: NodeOptions, modules: Modules): void {
@@ -162,16 +166,24 @@ export class LloomNode {
     });
   }
 
-  /** Closes all connections and listeners. A peer that does not answer is not waited for long. */
+  /**
+   * Closes all connections and listeners. A peer that does not answer is not waited for long.
+   * libp2p leaves timers behind that keep a process from ending by itself: of one second, and of ten
+   * after answering as a DHT server.
+   */
   async stop(): Promise<void> {
     await this.#bootstrapper.stop();
     // libp2p would close them too, but leaves a running timer for each.
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(), STOP_TIMEOUT_MS);
     const { signal } = late;
-    await Promise.all(this.#libp2p.getPeers().map((peer) => this.#libp2p.hangUp(peer, { signal })));
-    clearTimeout(timer);
-    await this.#libp2p.stop();
+    try {
+      const peers = this.#libp2p.getPeers();
+      await Promise.all(peers.map((peer) => this.#libp2p.hangUp(peer, { signal })));
+    } finally {
+      clearTimeout(timer);
+      await this.#libp2p.stop();
+    }
   }
 
   /** Where this node may be reached, each with its PeerId. */
@@ -274,19 +286,22 @@ export class LloomNode {
     if (gossip !== undefined) this.#modules.gossip?.validateGossip(gossip, validator);
   }
 
-  /** Peers that hear announcements from this node. */
-  announcementPeers(): number {
-    return this.#libp2p.services.gossip?.getSubscribers(ANNOUNCEMENTS_TOPIC).length ?? 0;
+  /** Peers that would hear an announcement now. */
+  announcementPeers(): string[] {
+    const { gossip } = this.#libp2p.services;
+    return gossip?.getSubscribers(ANNOUNCEMENTS_TOPIC).map((id) => id.toString()) ?? [];
   }
 
-  /** Calls back when a peer begins to hear announcements from this node. Never without gossip. */
-  onAnnouncementPeer(listener: (peerId: string) => void): void {
-    this.#libp2p.services.gossip?.addEventListener("subscription-change", ({ detail }) => {
-      const hears = detail.subscriptions.some(({ topic, subscribe }) =>
-        topic === ANNOUNCEMENTS_TOPIC && subscribe
-      );
-      if (hears) listener(detail.peerId.toString());
-    });
+  /** Calls back when a peer begins to hear announcements. @returns a function that ends it */
+  onAnnouncementPeer(listener: (peerId: string) => void): () => void {
+    const { gossip } = this.#libp2p.services;
+    const listen = ({ detail }: CustomEvent<SubscriptionChangeData>): void => {
+      const here = ({ topic, subscribe }: Subscription) =>
+        topic === ANNOUNCEMENTS_TOPIC && subscribe;
+      if (detail.subscriptions.some(here)) listener(detail.peerId.toString());
+    };
+    gossip?.addEventListener("subscription-change", listen);
+    return () => gossip?.removeEventListener("subscription-change", listen);
   }
 
   /** All connections. */
@@ -354,8 +369,11 @@ export class LloomNode {
       this.#modules,
       this.#loopbackOnly,
     );
-    if (known.length > 0) {
-      await this.#libp2p.peerStore.merge(id, { multiaddrs: known.map((one) => multiaddr(one)) });
+    const addresses = known.map((one) => multiaddr(one));
+    if (addresses.length > 0) await this.#libp2p.peerStore.merge(id, { multiaddrs: addresses });
+    // Without any peer, the DHT would wait for one to ask.
+    if (this.#libp2p.getConnections().length === 0 && !await this.#libp2p.peerStore.has(id)) {
+      throw new LloomError("peer_unreachable", "dial: no address is known, and nobody to ask");
     }
     return await this.#libp2p.dial(id, { signal });
   }

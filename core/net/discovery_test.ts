@@ -1,0 +1,83 @@
+import assert from "node:assert/strict";
+import { type ErrorCode, LloomError } from "../errors.ts";
+import { modelKey, type ProviderKey, roleKey } from "../protocol/ids.ts";
+import type { LloomNode } from "./node.ts";
+import type { PeerAddresses } from "./options.ts";
+import { NETWORK_TEST, targetOf, TestNetwork } from "./test_network.ts";
+
+function hasCode(code: ErrorCode): (thrown: unknown) => boolean {
+  return (thrown) => thrown instanceof LloomError && thrown.code === code;
+}
+
+/** A signal for what must not take long. Its timer ends with the test. */
+class Patience implements Disposable {
+  readonly #controller = new AbortController();
+  readonly #timer = setTimeout(() => this.#controller.abort(new Error("out of patience")), 20_000);
+  readonly signal = this.#controller.signal;
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+async function find(
+  node: LloomNode,
+  key: ProviderKey,
+  signal: AbortSignal,
+): Promise<PeerAddresses[]> {
+  return await Array.fromAsync(node.findProviders(key, { signal }));
+}
+
+Deno.test({
+  name: "providers are found by key, also once the bootstrap node is gone",
+  ...NETWORK_TEST,
+  fn: async () => {
+    using patience = new Patience();
+    const { signal } = patience;
+    await using network = new TestNetwork();
+    const first = await network.node({ dht: "server" });
+    const bootstrap = first.multiaddrs();
+    const [executor, other, asker] = await Promise.all(
+      [1, 2, 3].map(() => network.node({ dht: "server", bootstrap })),
+    ) as [LloomNode, LloomNode, LloomNode];
+
+    const key = modelKey("llama3.2:1b");
+    // The nodes get to know each other through the first one; only then do all keep the record.
+    while (await executor.provide(key, signal) < 3);
+    const found = await find(asker, key, signal);
+    assert.deepEqual(found, [targetOf(executor)]);
+
+    await first.stop();
+    assert.deepEqual(await find(other, key, signal), [targetOf(executor)]);
+    assert.deepEqual(await find(other, modelKey("another"), signal), []);
+  },
+});
+
+Deno.test({
+  name: "a search ends at its limit, never yields the searcher, and can be aborted",
+  ...NETWORK_TEST,
+  fn: async () => {
+    using patience = new Patience();
+    const { signal } = patience;
+    await using network = new TestNetwork();
+    const server = await network.node({ dht: "server" });
+    const bootstrap = server.multiaddrs();
+    const clients = await Promise.all([1, 2, 3].map(() => network.node({ bootstrap })));
+    const key = roleKey("executor");
+    for (const client of clients) assert.equal(await client.provide(key, signal), 1);
+
+    const asker = clients[0]!;
+    const all = (await find(asker, key, signal)).map(({ peerId }) => peerId);
+    assert.deepEqual(all.toSorted(), clients.slice(1).map(({ peerId }) => peerId).toSorted());
+    const some = await Array.fromAsync(asker.findProviders(key, { signal, limit: 1 }));
+    assert.equal(some.length, 1);
+
+    await asker.unprovide(key);
+    const lonely = await network.node();
+    const stop = new AbortController();
+    const waiting = find(lonely, key, stop.signal);
+    stop.abort();
+    await assert.rejects(waiting, hasCode("aborted"));
+    await assert.rejects(lonely.provide(key, AbortSignal.abort()), hasCode("aborted"));
+  },
+});
