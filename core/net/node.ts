@@ -7,13 +7,10 @@ import { LloomError } from "../errors.ts";
 import { addressOfPeerId } from "../identity/mod.ts";
 import type { Clock } from "../ports.ts";
 import { ANNOUNCEMENTS_TOPIC, type ProviderKey } from "../protocol/ids.ts";
-import {
-  DIAL_TIMEOUT_MS,
-  MAX_ANNOUNCEMENT_BYTES,
-  MAX_STREAMS_PER_PEER,
-} from "../protocol/limits.ts";
+import { MAX_ANNOUNCEMENT_BYTES, MAX_STREAMS_PER_PEER } from "../protocol/limits.ts";
 import { isLoopback, parseAddress, usableAddresses } from "./addresses.ts";
 import { Bootstrapper } from "./bootstrap.ts";
+import { withDeadline } from "./deadline.ts";
 import { Discovery, type FindOptions } from "./discovery.ts";
 import { FrameStream } from "./frame_stream.ts";
 import { libp2pConfig, type Services } from "./libp2p_config.ts";
@@ -384,31 +381,5 @@ export class LloomNode {
     } catch (cause) {
       throw new LloomError("identity_invalid", "read peer id: malformed", { cause });
     }
-  }
-}
-
-/** Runs `action` with `signal` and a deadline of our own, its failures coded. */
-async function withDeadline<T>(
-  signal: AbortSignal | undefined,
-  action: string,
-  run: (signal: AbortSignal) => Promise<T>,
-): Promise<T> {
-  // Not AbortSignal.timeout: its timer would outlive the work, and keep a process from ending.
-  const deadline = new AbortController();
-  const timer = setTimeout(() => deadline.abort(), DIAL_TIMEOUT_MS);
-  const abort = (): void => deadline.abort(signal?.reason);
-  if (signal?.aborted) abort();
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    return await run(deadline.signal);
-  } catch (thrown) {
-    if (signal?.aborted) throw LloomError.wrap(signal.reason, "aborted", action);
-    if (thrown instanceof LloomError) throw thrown;
-    const name = thrown instanceof Error ? thrown.name : "";
-    const code = name === "TooManyOutboundProtocolStreamsError" ? "overloaded" : "peer_unreachable";
-    throw new LloomError(code, `${action}: ${name || "failed"}`, { cause: thrown });
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
   }
 }
