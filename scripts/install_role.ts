@@ -3,7 +3,7 @@
  * Everything that is not in `roles/host/manifests/<role>.json` is denied to it.
  * @module
  */
-import { Command } from "@commander-js/extra-typings";
+import { Argument, Command } from "@commander-js/extra-typings";
 import type { RoleName } from "@lloom/host/config";
 import { manifestFlags, manifestOf, type ManifestValues } from "@lloom/host/manifest";
 import { join, resolve } from "node:path";
@@ -67,7 +67,11 @@ export async function installRole(options: InstallOptions): Promise<void> {
 if (import.meta.main) {
   const program = new Command("install-role")
     .description("Installs a role as a command with exactly the permissions of its manifest.")
-    .argument("<role>", "client, executor or validator")
+    .addArgument(
+      new Argument("<role>", "what to install").choices(
+        ["client", "executor", "validator"] as const,
+      ),
+    )
     .option("--name <name>", "name of the command; default: lloom-<role>")
     .option("--root <dir>", "installs to <dir>/bin")
     .option("--data-dir <dir>", "what it may read and write; default: ~/.lloom/<role>")
@@ -77,9 +81,6 @@ if (import.meta.main) {
     ])
     .parse();
   const [role] = program.processedArgs;
-  if (role !== "client" && role !== "executor" && role !== "validator") {
-    program.error(`error: '${role}' is not a role`, { exitCode: 2 });
-  }
   const { name = `lloom-${role}`, root, dataDir, config, apiKeyEnv: env } = program.opts();
   const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE");
   if (dataDir === undefined && home === undefined) {

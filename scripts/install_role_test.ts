@@ -7,7 +7,7 @@ Deno.test("an installed role runs from anywhere, offline, with exactly its permi
   const root = await Deno.makeTempDir();
   try {
     const options = {
-      role: "executor",
+      role: "executor" as const,
       name: "lloom-probe",
       main: fileURLToPath(new URL("../tests/support/host_program.ts", import.meta.url)),
       root,
