@@ -47,6 +47,41 @@ Deno.test("an announcement of another version is unsupported, not malformed", ()
   assert.throws(() => decodeAnnouncement(encodeCbor({ v: 3 })), code("frame_unsupported"));
 });
 
+Deno.test("a field that must be understood counts wherever it stands", () => {
+  const load = { active: 0, queued: 0, capacity: 1 };
+  const performance = { tokensPerSecond: 1, timeToFirstTokenMs: 1, successRate: 1 };
+  const offer = {
+    id: "m",
+    backend: "b",
+    features: [],
+    available: true,
+    inboundPrice: "0",
+    outboundPrice: "0",
+  };
+  const decode = (change: Parameters<typeof encodeCbor>[0]) =>
+    decodeAnnouncement(encodeCbor({
+      v: 2,
+      kind: "update",
+      peerId: "p",
+      executor: new Uint8Array(20),
+      multiaddrs: [],
+      models: [],
+      load,
+      timestamp: 0,
+      sequence: 0,
+      ...change,
+    }));
+  const required = { new: 1, crit: ["new"] };
+  assert.doesNotThrow(() => decode({ models: [{ ...offer, performance }], new: 1 }));
+  const demanding = [
+    required,
+    { load: { ...load, ...required } },
+    { models: [{ ...offer, ...required }] },
+    { models: [{ ...offer, performance: { ...performance, ...required } }] },
+  ];
+  for (const change of demanding) assert.throws(() => decode(change), code("frame_unsupported"));
+});
+
 Deno.test("hostile announcements give coded errors only", () => {
   attackCbor(decodeAnnouncement, announcement.map(encodeAnnouncement));
   attackCbor(decodeSignedAnnouncement, signedAnnouncement.map(encodeSignedAnnouncement));

@@ -123,7 +123,7 @@ function spread(
   const order: Candidate[] = [];
   while (order.length < sorted.length) {
     const bound = near(sorted[order.length]!.rank);
-    let end = order.length;
+    let end = order.length + 1;
     while (end < sorted.length && sorted[end]!.rank <= bound) end++;
     const group = sorted.slice(order.length, end).map(({ candidate }) => candidate);
     while (group.length > 0) {
