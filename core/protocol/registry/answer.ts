@@ -61,7 +61,7 @@ export interface RegistryStatistics {
 }
 
 /** Where a list goes on: the next query's `page.after`; absent on the last page. */
-interface Paged {
+export interface Paged {
   readonly next?: string;
   /** Entries on all pages. */
   readonly total: number;
