@@ -6,7 +6,10 @@ import type { ChatRequest } from "../protocol/chat_request.ts";
 import { MAX_CLOCK_SKEW_S, MAX_DEADLINE_AHEAD_S } from "../protocol/limits.ts";
 import { TEMPERATURE_SCALE, TEMPERATURE_UNSET } from "../signing/typed_data.ts";
 
-/** Tokens of answer that a client commits to pay for when its request names no limit. */
+/** What a `uint32 maxTokens` can hold. */
+const UINT32_MAX = 0xffff_ffff;
+
+/** Tokens of each answer that a client commits to pay for when its request names no limit. */
 export const DEFAULT_MAX_TOKENS = 4096;
 
 /** What a draft is made of, besides the chat request itself. */
@@ -28,12 +31,14 @@ export function draftRequest(request: ChatRequest, options: DraftOptions): Reque
     // An executor whose clock is behind ours must not find the deadline too far ahead.
     MAX_DEADLINE_AHEAD_S - MAX_CLOCK_SKEW_S,
   );
+  // What is committed to is the sum over all answers asked for.
+  const eachMaxTokens = request.maxTokens ??
+    Math.min(DEFAULT_MAX_TOKENS, offer.contextLength ?? DEFAULT_MAX_TOKENS);
   return {
     channelId: ZERO_HASH,
     executor,
     model: offer.id,
-    maxTokens: request.maxTokens ??
-      Math.min(DEFAULT_MAX_TOKENS, offer.contextLength ?? DEFAULT_MAX_TOKENS),
+    maxTokens: Math.min(UINT32_MAX, request.n * eachMaxTokens),
     temperature: request.temperature === undefined
       ? TEMPERATURE_UNSET
       : Math.round(request.temperature * TEMPERATURE_SCALE),
