@@ -2,10 +2,10 @@
 import { type GossipSub, gossipsub, TopicValidatorResult } from "@libp2p/gossipsub";
 import { getLogger } from "@logtape/logtape";
 import {
-  MAX_ANNOUNCEMENT_BYTES,
   MAX_GOSSIP_BACKLOG_BYTES,
   MAX_GOSSIP_PACKET_BYTES,
   MAX_GOSSIP_VALIDATIONS,
+  MAX_SIGNED_ANNOUNCEMENT_BYTES,
 } from "../protocol/limits.ts";
 import { ANNOUNCEMENTS_TOPIC } from "../protocol/ids.ts";
 import type { AnnouncementValidator } from "./options.ts";
@@ -62,7 +62,7 @@ export function announcementGossip(): (components: Components) => GossipSub {
 export function validateGossip(gossip: GossipSub, validator: AnnouncementValidator): void {
   let running = 0;
   gossip.topicValidators.set(ANNOUNCEMENTS_TOPIC, async (from, { data }) => {
-    if (data.length > MAX_ANNOUNCEMENT_BYTES) return TopicValidatorResult.Reject;
+    if (data.length > MAX_SIGNED_ANNOUNCEMENT_BYTES) return TopicValidatorResult.Reject;
     if (running >= MAX_GOSSIP_VALIDATIONS) return TopicValidatorResult.Ignore;
     running++;
     try {

@@ -7,7 +7,7 @@ import { LloomError } from "../errors.ts";
 import { addressOfPeerId } from "../identity/mod.ts";
 import type { Clock } from "../ports.ts";
 import { ANNOUNCEMENTS_TOPIC, type ProviderKey } from "../protocol/ids.ts";
-import { MAX_ANNOUNCEMENT_BYTES, MAX_STREAMS_PER_PEER } from "../protocol/limits.ts";
+import { MAX_SIGNED_ANNOUNCEMENT_BYTES, MAX_STREAMS_PER_PEER } from "../protocol/limits.ts";
 import { isLoopback, parseAddress, usableAddresses } from "./addresses.ts";
 import { Bootstrapper } from "./bootstrap.ts";
 import { withDeadline } from "./deadline.ts";
@@ -271,8 +271,11 @@ export class LloomNode {
   async publish(announcement: Uint8Array): Promise<number> {
     const { gossip } = this.#libp2p.services;
     if (gossip === undefined) throw new LloomError("config_invalid", "publish: gossip is off");
-    if (announcement.length > MAX_ANNOUNCEMENT_BYTES) {
-      throw new LloomError("frame_too_large", `publish: above ${MAX_ANNOUNCEMENT_BYTES} bytes`);
+    if (announcement.length > MAX_SIGNED_ANNOUNCEMENT_BYTES) {
+      throw new LloomError(
+        "frame_too_large",
+        `publish: above ${MAX_SIGNED_ANNOUNCEMENT_BYTES} bytes`,
+      );
     }
     return (await gossip.publish(ANNOUNCEMENTS_TOPIC, announcement)).recipients.length;
   }

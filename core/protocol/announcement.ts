@@ -12,6 +12,7 @@ import {
   MAX_FEATURES_PER_MODEL,
   MAX_MODEL_NAME_BYTES,
   MAX_MODELS_PER_EXECUTOR,
+  MAX_SIGNED_ANNOUNCEMENT_BYTES,
   MAX_TEXT_BYTES,
 } from "./limits.ts";
 
@@ -72,9 +73,6 @@ export interface SignedAnnouncement {
 
 /** The version of the body that this file writes and reads. */
 const VERSION = 2;
-/** Body, signature, and what CBOR adds to them. */
-export const MAX_SIGNED_ANNOUNCEMENT_BYTES = MAX_ANNOUNCEMENT_BYTES + 256;
-
 const KINDS = ["initial", "update", "heartbeat", "removal"] as const;
 
 /** An announcement's body: the bytes that are signed. */

@@ -21,6 +21,8 @@ export const MAX_RESPONSE_BYTES = 32 << 20;
 export const MAX_CBOR_ITEMS = 16_384;
 /** Largest announcement: 50 models with all fields. Gossip carries it to every node, so it is kept small. */
 export const MAX_ANNOUNCEMENT_BYTES = 64 << 10;
+/** An announcement with its signature, as gossip carries it and registries hand it on. */
+export const MAX_SIGNED_ANNOUNCEMENT_BYTES = MAX_ANNOUNCEMENT_BYTES + 256;
 /** Largest registry query. */
 export const MAX_QUERY_BYTES = 16 << 10;
 /** Largest registry answer: a page of {@linkcode MAX_PAGE_SIZE} announcements of usual size. */
