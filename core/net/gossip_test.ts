@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ErrorCode, LloomError } from "../errors.ts";
-import { MAX_ANNOUNCEMENT_BYTES } from "../protocol/limits.ts";
+import { MAX_SIGNED_ANNOUNCEMENT_BYTES } from "../protocol/limits.ts";
 import type { LloomNode } from "./node.ts";
 import type { Verdict } from "./options.ts";
 import { NETWORK_TEST, TestNetwork, until } from "./test_network.ts";
@@ -121,7 +121,7 @@ Deno.test({
     await using network = new TestNetwork();
     const node = await network.node({ gossip: true });
     await assert.rejects(
-      node.publish(new Uint8Array(MAX_ANNOUNCEMENT_BYTES + 1)),
+      node.publish(new Uint8Array(MAX_SIGNED_ANNOUNCEMENT_BYTES + 1)),
       hasCode("frame_too_large"),
     );
     assert.equal(await node.publish(bytes("alone")), 0);
