@@ -2,7 +2,7 @@
  * Signs and checks per second, inline and in crypto workers. Rates are per second of CPU time of the
  * whole process: on a busy machine they stay comparable. It also tells how long the first signature
  * of a cold worker takes. Takes a few seconds.
- * Run `deno run -A tests/bench/bench_crypto.ts [--json]`.
+ * @module
  */
 import process from "node:process";
 import { type Address, toHex, ZERO_HASH } from "@lloom/core/bytes";
@@ -95,17 +95,23 @@ async function withWorkers(size: number) {
   }
 }
 
-const inline = await benchmark({
-  ...createSigner(noblePrimitives, FREE_DOMAIN, identity.exportPrivateKey()),
-  ...createVerifier(noblePrimitives, FREE_DOMAIN),
-});
-const worker = await withWorkers(1);
-const workers = await withWorkers(2);
-const result = { bodyBytes: body.length, inline, "1 worker": worker, "2 workers": workers };
+/** What signing and checking costs, inline and in workers. */
+export type CryptoResult = Awaited<ReturnType<typeof benchCrypto>>;
 
-if (Deno.args.includes("--json")) {
-  console.log(JSON.stringify(result));
-} else {
+/** Measures all. */
+export async function benchCrypto() {
+  const inline = await benchmark({
+    ...createSigner(noblePrimitives, FREE_DOMAIN, identity.exportPrivateKey()),
+    ...createVerifier(noblePrimitives, FREE_DOMAIN),
+  });
+  const worker = await withWorkers(1);
+  const workers = await withWorkers(2);
+  return { bodyBytes: body.length, inline, "1 worker": worker, "2 workers": workers };
+}
+
+/** Prints the result for people. */
+export function printCrypto(result: CryptoResult): void {
+  const { inline, "1 worker": worker, "2 workers": workers } = result;
   const ratio = (rate: Rate, base: Rate) => (rate.perCpuSecond / base.perCpuSecond).toFixed(1);
   const operations = ["signRequest", "verifyRequest", "verifyResponse"] as const;
   console.table(Object.fromEntries(operations.map((operation) => [operation, {

@@ -1,0 +1,39 @@
+/**
+ * All benches, or those named: `deno task bench [--json] [request] [start] [crypto]`. On the loopback
+ * interface only; about two minutes. The figures are ratios and differences within one run: those of
+ * two runs compare only if the machine did the same.
+ */
+import { parseArgs } from "node:util";
+import { benchCrypto, printCrypto } from "./bench_crypto.ts";
+import { benchRequest, printRequest } from "./bench_request.ts";
+import { benchStart, printStart } from "./bench_start.ts";
+
+/** Runs a bench, and prints its result for people if they are to read it. */
+type Bench = (forPeople: boolean) => Promise<unknown>;
+
+function bench<T>(run: () => Promise<T>, print: (result: T) => void): Bench {
+  return async (forPeople) => {
+    const result = await run();
+    if (forPeople) print(result);
+    return result;
+  };
+}
+
+const benches: Readonly<Record<string, Bench>> = {
+  request: bench(benchRequest, printRequest),
+  start: bench(benchStart, printStart),
+  crypto: bench(benchCrypto, printCrypto),
+};
+
+const { values, positionals } = parseArgs({
+  options: { json: { type: "boolean", default: false } },
+  allowPositionals: true,
+});
+const names = positionals.length > 0 ? positionals : Object.keys(benches);
+const unknown = names.find((name) => !Object.hasOwn(benches, name));
+if (unknown !== undefined) throw new RangeError(`run benches: no bench ${unknown}`);
+const results: Record<string, unknown> = {};
+for (const name of names) results[name] = await benches[name]!(!values.json);
+if (values.json) console.log(JSON.stringify(results));
+// libp2p keeps timers for some seconds after a node has stopped.
+Deno.exit();
