@@ -1,4 +1,5 @@
 /** The client as a library. @module */
+import { LloomError } from "@lloom/core/errors";
 import { addressOfPeerId, generateIdentity, type Identity } from "@lloom/core/identity";
 import { Directory, InferClient } from "@lloom/core/net";
 import {
@@ -263,5 +264,8 @@ export class LloomClient {
     const within = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     const found = await this.#directory.find(model === undefined ? {} : { model }, within);
     if (found.length > 0) this.#askedAt.set(key, now);
+    else if (this.peers === 0) {
+      throw new LloomError("peer_unreachable", "join network: no bootstrap node answers");
+    }
   }
 }

@@ -138,6 +138,10 @@ async function serve(
       hide,
     );
     if (format === "text" && Deno.stderr.isTerminal()) printSummary(report);
+  } catch (error) {
+    if (!(error instanceof LloomError) || error.code !== "no_executor") throw error;
+    const hint = "--discover-models lists what is on offer";
+    throw new LloomError(error.code, `${error.message}; ${hint}`, { cause: error });
   } finally {
     hide();
   }

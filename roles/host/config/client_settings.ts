@@ -131,7 +131,6 @@ export const CLIENT_SETTINGS: RoleSettings<ClientConfig> = {
   table: {
     ...commonSettings({
       port: undefined,
-      metricsPort: 9093,
       maxConnections: 100,
       relay: true,
       logLevel: "warning",

@@ -50,12 +50,6 @@ export interface StorageConfig {
   readonly dataDir: string;
 }
 
-/** `[metrics]` */
-export interface MetricsConfig {
-  readonly enabled: boolean;
-  readonly port: number;
-}
-
 /** `[blockchain]`; all absent on a network without a chain. */
 export interface BlockchainConfig {
   readonly rpcUrl: string | undefined;
@@ -69,7 +63,6 @@ export interface CommonConfig {
   readonly identity: IdentityConfig;
   readonly logging: LoggingConfig;
   readonly storage: StorageConfig;
-  readonly metrics: MetricsConfig;
   readonly blockchain: BlockchainConfig;
 }
 
@@ -79,7 +72,6 @@ export interface CommonDefaults {
   readonly port: number | undefined;
   /** @default `--port <number>` */
   readonly portFlag?: string;
-  readonly metricsPort: number;
   readonly maxConnections: number;
   /** Whether the role takes part in relaying by default. */
   readonly relay: boolean;
@@ -205,7 +197,9 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
   };
   const blockchain: Group<BlockchainConfig> = {
     kind: "group",
-    doc: "The chain that payments settle on. Without it only free requests are served.",
+    doc:
+      "The chain that payments will settle on. Checked, but not used yet: this version serves free " +
+      "requests only.",
     table: {
       rpcUrl: setting(
         pattern(/^(?:https?|wss?):\/\/[^\s]{1,2040}$/, "an http, https, ws or wss URL"),
@@ -240,16 +234,6 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
           env: "LLOOM_DATA_DIR",
           flag: "--data-dir <dir>",
           fallbackText: "~/.lloom/<role>",
-        }),
-      },
-    },
-    metrics: {
-      kind: "group",
-      doc: "Figures for Prometheus, on the loopback interface.",
-      table: {
-        enabled: setting(flag(), false, "Serve `/metrics`.", { env: "LLOOM_METRICS_ENABLED" }),
-        port: setting(integer(0, 65_535), defaults.metricsPort, "TCP port of `/metrics`.", {
-          env: "LLOOM_METRICS_PORT",
         }),
       },
     },

@@ -87,7 +87,7 @@ const BACKENDS: Groups<BackendConfig> = {
   table: {
     name: required(
       pattern(/^[A-Za-z0-9._-]{1,64}$/, "1 to 64 letters, digits, dots, dashes or underscores"),
-      "What logs and metrics call this backend.",
+      "What the log calls this backend.",
     ),
     kind: setting(
       oneOf<BackendKind>([
@@ -220,7 +220,6 @@ export const EXECUTOR_SETTINGS: RoleSettings<ExecutorConfig> = {
   table: {
     ...commonSettings({
       port: 9001,
-      metricsPort: 9092,
       maxConnections: 1000,
       relay: true,
       logLevel: "info",

@@ -53,7 +53,6 @@ export const VALIDATOR_SETTINGS: RoleSettings<ValidatorConfig> = {
     ...commonSettings({
       port: 9000,
       portFlag: "--p2p-port <number>",
-      metricsPort: 9091,
       maxConnections: 2000,
       relay: true,
       logLevel: "info",
