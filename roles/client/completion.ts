@@ -68,7 +68,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
       this.#receipt.reject(error);
       throw error;
     } finally {
-      // Reached without a receipt only where the reader left before any executor was asked.
+      // Counts only where the reader left before any executor was asked.
       this.#receipt.reject(new LloomError("aborted", "read completion: the caller left"));
     }
   }
@@ -78,6 +78,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
     const attempt = this.#components.observe(candidate);
     const answer = this.#components.ask(candidate);
     let said = false;
+    let left = true;
     try {
       for await (const lines of answer) {
         if (!said) attempt.firstToken();
@@ -87,8 +88,10 @@ export class Completion implements AsyncIterable<ChatChunk> {
       const receipt = await answer.receipt;
       attempt.succeeded(receipt.response.commitment.outboundTokens);
       this.#receipt.resolve(receipt);
+      left = false;
       return undefined;
     } catch (thrown) {
+      left = false;
       const error = LloomError.wrap(thrown);
       attempt.failed(error.toData());
       if (!said && isWorthAnother(error)) return error;
@@ -96,9 +99,11 @@ export class Completion implements AsyncIterable<ChatChunk> {
       await answer.receipt.then(this.#receipt.resolve, this.#receipt.reject);
       throw error;
     } finally {
-      // The reader left: the executor ends with a receipt for what it had delivered.
-      attempt.failed({ code: "aborted", message: "read completion: the caller left" });
-      answer.receipt.then(this.#receipt.resolve, this.#receipt.reject);
+      if (left) {
+        attempt.failed({ code: "aborted", message: "read completion: the caller left" });
+        // The executor ends with a receipt for what it had delivered.
+        this.#receipt.resolve(answer.receipt);
+      }
     }
   }
 }
