@@ -6,6 +6,9 @@ import { FREE_DOMAIN, type SigningDomain } from "@lloom/core/signing";
 import { type CryptoWorkers, startCryptoWorkers } from "@lloom/workers/crypto";
 import type { NetworkConfig } from "./config/common_settings.ts";
 
+/** Listens at whatever relay is found. */
+const RELAYED = "/p2p-circuit";
+
 /** The system's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
@@ -46,8 +49,10 @@ export async function createPeer(identity: Identity, options: PeerOptions): Prom
   try {
     const node = await createNode({
       listen: [
-        ...network.listenAddresses,
-        ...(relay === "client" && network.listenAddresses.length > 0 ? ["/p2p-circuit"] : []),
+        ...new Set([
+          ...network.listenAddresses,
+          ...(relay === "client" && network.listenAddresses.length > 0 ? [RELAYED] : []),
+        ]),
       ],
       announce: network.externalAddresses,
       bootstrap: network.bootstrapNodes,
@@ -79,5 +84,6 @@ export async function createPeer(identity: Identity, options: PeerOptions): Prom
 function namesLoopbackOnly(network: NetworkConfig): boolean {
   const { bootstrapNodes, listenAddresses, externalAddresses, enableMdns } = network;
   const named = [...bootstrapNodes, ...listenAddresses, ...externalAddresses];
-  return !enableMdns && named.every((address) => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address));
+  return !enableMdns &&
+    named.every((address) => address === RELAYED || /^\/ip4\/127\.|^\/ip6\/::1\//.test(address));
 }

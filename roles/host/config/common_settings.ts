@@ -4,6 +4,7 @@ import {
   type Group,
   integer,
   list,
+  listenAddress,
   multiaddr,
   oneOf,
   pattern,
@@ -98,9 +99,9 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         { env: "LLOOM_BOOTSTRAP_NODES", flag: "--bootstrap-nodes <multiaddr...>" },
       ),
       listenAddresses: setting(
-        list(multiaddr(), 16),
+        list(listenAddress(), 16),
         [],
-        "Where to accept connections.",
+        "Where to accept connections; `/p2p-circuit` alone, to be reached through relays only.",
         {
           env: "LLOOM_LISTEN_ADDRESS",
           flag: "--listen <multiaddr...>",

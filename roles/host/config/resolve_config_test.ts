@@ -113,6 +113,7 @@ Deno.test("a bad value names where it stands, its key, and what is allowed", () 
   refused(() => executor("", { flags: { logLevel: "loud" } }), "--log-level", "trace, debug");
   refused(() => executor("[network]\nbootstrap_nodes = ['1.2.3.4:9000']"), "multiaddr");
   refused(() => executor("[network]\nbootstrap_nodes = ['/ip4/1.2.3.4/tcp/99999']"), "multiaddr");
+  refused(() => executor("[network]\nbootstrap_nodes = ['/p2p-circuit']"), "multiaddr");
   refused(() => executor("[pricing]\ndefault_inbound_price = -1"), "non-negative");
   refused(() => executor("[pricing]\ndefault_inbound_price = 0.5"), "non-negative");
   refused(() => executor("[identity]\nauto_generate=true\ngenerate_if_missing=true"), "beside");
@@ -205,4 +206,9 @@ Deno.test("any text as a file, variable or flag ends in a configuration or confi
     }),
     { numRuns: 300 },
   );
+});
+
+Deno.test("a node can listen through relays alone", () => {
+  const { config } = executor("[network]\nlisten_addresses = ['/p2p-circuit']");
+  assert.deepEqual(config.network.listenAddresses, ["/p2p-circuit"]);
 });

@@ -248,6 +248,16 @@ export function multiaddr(): ValueType<string> {
   };
 }
 
+/** Where a node may listen: a multiaddr, or `/p2p-circuit` for whatever address a relay gives it. */
+export function listenAddress(): ValueType<string> {
+  const plain = multiaddr();
+  return {
+    ...plain,
+    allowed: `${plain.allowed}, or /p2p-circuit`,
+    parse: (raw) => raw === "/p2p-circuit" ? raw : plain.parse(raw),
+  };
+}
+
 /** An http or https URL without user name or password, which logs would show. */
 export function httpUrl(): ValueType<string> {
   return {
