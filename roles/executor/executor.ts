@@ -214,13 +214,15 @@ export class Executor {
       await elapsed(this.#refreshMs, signal);
       if (signal.aborted) return;
       try {
-        if (!await this.#catalog.refresh(this.#within(DISCOVER_TIMEOUT_MS, signal))) continue;
+        if (await this.#catalog.refresh(this.#within(DISCOVER_TIMEOUT_MS, signal))) {
+          this.#announcer.changed();
+        }
       } catch (error) {
         if (signal.aborted) return;
         log.warn("look at the backends failed: {code}", { code: LloomError.wrap(error).code });
         continue;
       }
-      this.#announcer.changed();
+      // Also where nothing changed: a record may have failed.
       void this.#keepProvided();
     }
   }
@@ -236,7 +238,9 @@ export class Executor {
           return await this.#peer.node.unprovide(key);
         }
         this.#provided.add(key);
-        await this.#peer.node.provide(key, this.#within(PROVIDE_TIMEOUT_MS, signal));
+        const within = this.#within(PROVIDE_TIMEOUT_MS, signal);
+        const takers = await this.#peer.node.provide(key, within);
+        log.debug("provider record {key} taken by {takers} peers", { key, takers });
       } catch (error) {
         if (signal.aborted) return;
         // Alone in the network there is nobody to tell; the next refresh tries again.
