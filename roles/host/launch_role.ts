@@ -88,12 +88,14 @@ function commandLine({ role, dataDir, hosts, args }: LaunchOptions): string[] {
   const manifest = manifestOf(role);
   const here = new URL(import.meta.url);
   const local = here.protocol === "file:";
+  // The demo model is fetched from where its package is.
+  const reachable = local ? hosts : [...hosts, here.host];
   const flags = manifestFlags(manifest, {
     code: local ? [fileURLToPath(new URL("../../", here))] : [],
     data: [dataDir],
     config: [],
     env: [],
-  }).map((flag) => flag === "--allow-net" ? `--allow-net=${hosts.join(",")}` : flag);
+  }).map((flag) => flag === "--allow-net" ? `--allow-net=${reachable.join(",")}` : flag);
   return [
     ...["run", "--quiet", ...flags],
     ...(local ? ["--config", fileURLToPath(new URL("../../deno.json", here))] : []),
