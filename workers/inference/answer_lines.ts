@@ -11,14 +11,21 @@ import {
   MAX_TRAILER_BYTES,
 } from "@lloom/core/protocol";
 import type { IHasher } from "hash-wasm";
-import { setImmediate } from "node:timers";
+import { clearImmediate, setImmediate } from "node:timers";
 
 /** Longest line. Leaves room in its frame for the frame's own fields. */
 export const MAX_LINE_BYTES = MAX_RESPONSE_FRAME_BYTES - 4096;
 
+/** Least time between two batches: half of what a screen takes to show one. */
+export const PACE_MS = 8;
+/** Room for a few lines; it grows with what comes at once. */
+const FIRST_BUFFER_BYTES = 2048;
+
 /**
- * Turns `choices` into lines and joins those that are ready in the same tick. Nothing is delayed:
- * a batch leaves as soon as the event loop turns, or when it is full.
+ * Turns `choices` into lines and joins those that come close together. A batch leaves as soon as the
+ * event loop turns, but not within {@linkcode PACE_MS} of the one before unless it is full: no line
+ * of a model below 125 tokens a second waits, and a faster one's are joined, for a
+ * batch costs both ends of the network more than its lines do.
  */
 export class AnswerLines {
   readonly #encoder = new TextEncoder();
@@ -27,7 +34,9 @@ export class AnswerLines {
   #buffer = new Uint8Array(0);
   #used = 0;
   #total = 0;
-  #scheduled = false;
+  #unschedule: (() => void) | undefined;
+  /** On the clock of `performance.now()`. */
+  #flushedAt = -Infinity;
 
   /**
    * @param keccak a keccak-256 at its start
@@ -46,25 +55,21 @@ export class AnswerLines {
   /** Adds one line. @throws {LloomError} `backend_malformed` if it, or the answer, is too long */
   add(choices: readonly unknown[]): void {
     const line = `{"choices":${JSON.stringify(choices)}}\n`;
-    if (this.#buffer.length === 0) this.#buffer = new Uint8Array(MAX_DELTA_BYTES);
-    let { read, written } = this.#encoder.encodeInto(line, this.#buffer.subarray(this.#used));
-    if (read < line.length && this.#used > 0) {
+    let written = this.#write(line);
+    if (written === undefined && this.#used > 0) {
       this.flush();
-      ({ read, written } = this.#encoder.encodeInto(line, this.#buffer));
+      written = this.#write(line);
     }
-    if (read < line.length) return this.#addLong(this.#encoder.encode(line));
+    if (written === undefined) return this.#addLong(this.#encoder.encode(line));
     this.#grow(written);
     this.#used += written;
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.flush();
-    });
+    this.#schedule();
   }
 
   /** Sends what has not been sent. */
   flush(): void {
+    this.#unschedule?.();
+    this.#unschedule = undefined;
     if (this.#used === 0) return;
     const batch = this.#buffer.slice(0, this.#used);
     this.#used = 0;
@@ -75,6 +80,34 @@ export class AnswerLines {
   end(trailer: Uint8Array): Hash {
     this.flush();
     return `0x${this.#keccak.update(trailer).digest("hex")}`;
+  }
+
+  #schedule(): void {
+    if (this.#unschedule !== undefined) return;
+    const flush = (): void => this.flush();
+    const waitMs = this.#flushedAt + PACE_MS - performance.now();
+    if (waitMs <= 0) {
+      const immediate = setImmediate(flush);
+      this.#unschedule = () => clearImmediate(immediate);
+    } else {
+      const timer = setTimeout(flush, waitMs);
+      this.#unschedule = () => clearTimeout(timer);
+    }
+  }
+
+  /** Bytes of a line, put behind those that wait; undefined if it is too long for the buffer. */
+  #write(line: string): number | undefined {
+    for (;;) {
+      const { read, written } = this.#encoder.encodeInto(line, this.#buffer.subarray(this.#used));
+      if (read === line.length) return written;
+      const { length } = this.#buffer;
+      if (length === MAX_DELTA_BYTES) return undefined;
+      const larger = new Uint8Array(
+        Math.min(MAX_DELTA_BYTES, Math.max(FIRST_BUFFER_BYTES, 4 * length)),
+      );
+      larger.set(this.#buffer.subarray(0, this.#used));
+      this.#buffer = larger;
+    }
   }
 
   #addLong(line: Uint8Array<ArrayBuffer>): void {
@@ -96,6 +129,7 @@ export class AnswerLines {
   }
 
   #send(batch: Uint8Array<ArrayBuffer>): void {
+    this.#flushedAt = performance.now();
     // Hashed first: whoever receives the batch may transfer it.
     this.#keccak.update(batch);
     this.#deliver(batch);

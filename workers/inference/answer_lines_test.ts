@@ -3,7 +3,7 @@ import { MAX_DELTA_BYTES } from "@lloom/core/protocol";
 import fc from "fast-check";
 import { createKeccak } from "hash-wasm";
 import { setImmediate } from "node:timers/promises";
-import { AnswerLines } from "./answer_lines.ts";
+import { AnswerLines, PACE_MS } from "./answer_lines.ts";
 import { keccakOf } from "./testing/jobs.ts";
 
 const trailer = new TextEncoder().encode("{}\n");
@@ -36,4 +36,25 @@ Deno.test("any lines at any pace give the same bytes, in whole lines, and their 
     }),
     { numRuns: 40 },
   );
+});
+
+Deno.test("lines that follow a batch closely leave by themselves, joined, and no sooner than the pace", async () => {
+  const deliveredAt: number[] = [];
+  let lines = 0;
+  const all = Promise.withResolvers<void>();
+  const answer = new AnswerLines((await createKeccak(256)).init(), (batch) => {
+    deliveredAt.push(performance.now());
+    lines += batch.filter((byte) => byte === 0x0a).length;
+    if (lines === 10) all.resolve();
+  });
+  for (let line = 0; line < 10; line++) {
+    answer.add([{ text: "a" }]);
+    await setImmediate();
+    if (line === 0) assert.equal(deliveredAt.length, 1);
+  }
+  await all.promise;
+  // Timers may be early by less than one millisecond.
+  for (const [i, at] of deliveredAt.entries()) {
+    if (i > 0) assert.ok(at - deliveredAt[i - 1]! >= PACE_MS - 1);
+  }
 });

@@ -5,7 +5,7 @@
 import { type ErrorData, LloomError } from "@lloom/core/errors";
 import type { InferenceEnd, InferenceJob, InferenceRun, InferenceSink } from "@lloom/core/ports";
 import { type ChatRequest, encodeTrailer, messageText } from "@lloom/core/protocol";
-import { createKeccak } from "hash-wasm";
+import { createKeccak, type IHasher } from "hash-wasm";
 import { AnswerLines } from "./answer_lines.ts";
 import { AnswerText } from "./answer_text.ts";
 import type { ChatBackend, TokenUsage } from "./backends/backend.ts";
@@ -20,6 +20,9 @@ import { checkRequest } from "./request_check.ts";
 export const MAX_CHARS_PER_TOKEN = 16;
 /** Room above the limit before an answer is stopped: short texts vary most. */
 const SPARE_CHARS = 1024;
+
+/** Hashers that no answer uses now: each is a WebAssembly instance, and costs as much to make. */
+const idleHashers: IHasher[] = [];
 
 /** Where an answer comes from. */
 export interface ChatRunComponents {
@@ -102,17 +105,18 @@ export class ChatRun implements InferenceRun {
       () => this.#stop(new LloomError("backend_timeout", "run chat: no end in time")),
       this.#options.totalTimeoutMs,
     );
+    const keccak = idleHashers.pop() ?? await createKeccak(256);
     try {
-      await this.#run();
+      await this.#run(keccak);
     } catch (thrown) {
       this.#sink.fail(this.#explain(thrown).toData());
     } finally {
       clearTimeout(timer);
+      idleHashers.push(keccak);
     }
   }
 
-  async #run(): Promise<void> {
-    const keccak = await createKeccak(256);
+  async #run(keccak: IHasher): Promise<void> {
     const request = checkRequest(this.#job, keccak);
     checkLength(request, this.#components.contextLength);
     const lines = new AnswerLines(keccak.init(), (batch) => this.#sink.batch(batch));

@@ -11,6 +11,8 @@ import { errorOfResponse } from "./backend_error.ts";
 const MAX_ERROR_BYTES = 16 << 10;
 /** How long an error body, or the rest of a finished answer, may take. */
 const CLOSING_MS = 1000;
+/** Most bytes of one read: several hundred tokens of a stream. */
+const READ_BYTES = 16 << 10;
 
 /** How to reach a model server. */
 export interface BackendHttpOptions {
@@ -108,15 +110,17 @@ class Guard {
 export class BackendAnswer {
   readonly contentType: string;
   readonly #response: Response;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  readonly #reader: ReadableStreamBYOBReader | undefined;
   readonly #guard: Guard;
   readonly #idleTimeoutMs: number;
+  /** Every read is into this one: a stream that allocates for itself takes 64 KiB for each token. */
+  #buffer = new ArrayBuffer(READ_BYTES);
 
   constructor(response: Response, guard: Guard, idleTimeoutMs: number) {
     const type = response.headers.get("content-type") ?? "";
     this.contentType = type.split(";", 1)[0]!.trim().toLowerCase();
     this.#response = response;
-    this.#reader = response.body?.getReader();
+    this.#reader = response.body?.getReader({ mode: "byob" });
     this.#guard = guard;
     this.#idleTimeoutMs = idleTimeoutMs;
   }
@@ -129,12 +133,17 @@ export class BackendAnswer {
     return this.#response.headers.get("retry-after");
   }
 
-  /** The next piece; undefined at the end. @throws {LloomError} `backend_timeout`, `backend_truncated`, `aborted` */
+  /**
+   * The next piece, which lasts until the next read; undefined at the end.
+   * @throws {LloomError} `backend_timeout`, `backend_truncated`, `aborted`
+   */
   async read(timeoutMs: number = this.#idleTimeoutMs): Promise<Uint8Array | undefined> {
     if (this.#reader === undefined) return undefined;
     this.#guard.arm(timeoutMs);
     try {
-      return (await this.#reader.read()).value;
+      const { done, value } = await this.#reader.read(new Uint8Array(this.#buffer));
+      if (value !== undefined) this.#buffer = value.buffer;
+      return done ? undefined : value;
     } catch (thrown) {
       const cut = new LloomError("backend_truncated", "read answer: connection cut", {
         cause: thrown,
@@ -154,7 +163,7 @@ export class BackendAnswer {
       if (length > maxBytes) {
         throw new LloomError("backend_malformed", `read answer: above ${maxBytes} bytes`);
       }
-      parts.push(part);
+      parts.push(part.slice());
     }
     return concat(parts);
   }
