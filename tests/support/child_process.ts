@@ -13,6 +13,10 @@ export interface Child {
   readonly pid: number;
   /** The next line of standard output that contains a text. @throws if the output ends before */
   line(containing: string): Promise<string>;
+  /** Resolves once a text was printed, be it in the middle of a line. @throws if the output ends before */
+  printed(text: string): Promise<void>;
+  /** The first line of standard error, from its beginning, that matches. @throws if it ends without one */
+  logged(pattern: RegExp): Promise<string>;
   kill(signal: Deno.Signal): void;
   /** How it ended, once it has. */
   readonly ended: Promise<ChildResult>;
@@ -22,6 +26,8 @@ export interface Child {
 export interface ChildOptions {
   /** Added to an environment that has nothing but what Deno itself needs. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Leaves standard input open for as long as this process lives. @default false */
+  readonly openStdin?: boolean;
 }
 
 /** Starts `deno run` with flags, a program and its arguments. */
@@ -34,19 +40,22 @@ export function startDeno(args: readonly string[], options: ChildOptions = {}): 
     args: ["run", ...args],
     clearEnv: true,
     env: { NO_COLOR: "1", ...Object.fromEntries(inherited), ...options.env },
-    stdin: "null",
+    stdin: options.openStdin === true ? "piped" : "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
   const output = new LineReader(process.stdout);
-  const stderr = new Response(process.stderr).text();
+  const errors = new LineReader(process.stderr);
   return {
     pid: process.pid,
     line: (containing) => output.line(containing),
+    printed: (text) => output.printed(text),
+    logged: (pattern) => errors.find(pattern),
     kill: (signal) => process.kill(signal),
     ended: (async () => {
-      const [status, stdout, errors] = await Promise.all([process.status, output.all, stderr]);
-      return { code: status.code, signal: status.signal, stdout, stderr: errors };
+      const [status, stdout, stderr] = await Promise.all([process.status, output.all, errors.all]);
+      if (options.openStdin === true) await closeStdin(process);
+      return { code: status.code, signal: status.signal, stdout, stderr };
     })(),
   };
 }
@@ -54,6 +63,15 @@ export function startDeno(args: readonly string[], options: ChildOptions = {}): 
 /** Runs a Deno program to its end. */
 export function runDeno(args: readonly string[], options: ChildOptions = {}): Promise<ChildResult> {
   return startDeno(args, options).ended;
+}
+
+/** Lets go of the pipe to a process that has ended, which may have closed it. */
+async function closeStdin({ stdin }: Deno.ChildProcess): Promise<void> {
+  try {
+    await stdin.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
 }
 
 class LineReader {
@@ -75,6 +93,25 @@ class LineReader {
         if (line.includes(containing)) return line;
       }
       if (this.#over) throw new Error(`read child: ended without a line with "${containing}"`);
+      await this.#progress.promise;
+    }
+  }
+
+  async printed(text: string): Promise<void> {
+    while (!this.#text.includes(text)) {
+      if (this.#over) throw new Error(`read child: ended without "${text}"`);
+      await this.#progress.promise;
+    }
+  }
+
+  async find(pattern: RegExp): Promise<string> {
+    for (let from = 0;;) {
+      for (let end; (end = this.#text.indexOf("\n", from)) >= 0;) {
+        const line = this.#text.slice(from, end);
+        from = end + 1;
+        if (pattern.test(line)) return line;
+      }
+      if (this.#over) throw new Error(`read child: ended without a line like ${pattern}`);
       await this.#progress.promise;
     }
   }

@@ -11,6 +11,7 @@ export type MockDialect = "openai" | "ollama" | "lmstudio" | "vllm" | "llamacpp"
 export interface MockAnswerOptions {
   readonly dialect?: MockDialect;
   readonly reasoningTokens?: number;
+  readonly tokenPadding?: number;
   readonly toolCall?: { readonly name: string; readonly arguments: string };
 }
 
@@ -19,11 +20,12 @@ const EMBEDDING_MODEL = "nomic-embed-text:latest";
 /** What the tokens say. Each begins with a space, so that every token is one token of `o200k_base` too. */
 const WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
 
+const tokenText = (i: number, padding: number): string =>
+  ` ${WORDS[i % WORDS.length]}${"x".repeat(padding)}`;
+
 /** The text of the first `count` tokens of an answer. */
-export function mockText(count: number): string {
-  let text = "";
-  for (let i = 0; i < count; i++) text += ` ${WORDS[i % WORDS.length]}`;
-  return text;
+export function mockText(count: number, padding = 0): string {
+  return Array.from({ length: count }, (_, i) => tokenText(i, padding)).join("");
 }
 
 /** The prompt tokens that the mock reports: the words of all messages. */
@@ -217,7 +219,7 @@ export function writeScript(
   count: number,
   limited: boolean,
 ): Script {
-  const { dialect = "openai", reasoningTokens = 0, toolCall } = options;
+  const { dialect = "openai", reasoningTokens = 0, toolCall, tokenPadding = 0 } = options;
   const opening = dialect === "ollama"
     ? [] // Ollama repeats the role in every chunk instead.
     : [sse(chunk(model, { role: "assistant", content: dialect === "llamacpp" ? null : "" }, null))];
@@ -238,7 +240,7 @@ export function writeScript(
     }
   } else {
     for (let i = 0; i < count; i++) {
-      const text = ` ${WORDS[i % WORDS.length]}`;
+      const text = tokenText(i, tokenPadding);
       const delta = i < reasoningTokens ? { reasoning_content: text } : { content: text };
       tokens.push(sse(chunk(model, { ...role, ...delta }, null, extra)));
     }

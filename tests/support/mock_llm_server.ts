@@ -54,6 +54,10 @@ export interface MockLlmOptions {
   delayMs?: number;
   /** Milliseconds before the first token, besides. @default 0 */
   firstTokenMs?: number;
+  /** Holds every answer back until it resolves. @default none */
+  gate?: Promise<void>;
+  /** Letters of every token, besides the word that it is. @default 0 */
+  tokenPadding?: number;
   /** All tokens in one write, where there is no delay. @default false */
   coalesce?: boolean;
   /** Whether it honours the request's limit on tokens. @default true */
@@ -131,8 +135,9 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
   const hanging = new Set<() => void>();
 
   const scriptFor = (model: unknown, count: number, limited: boolean): Script => {
-    const { dialect, reasoningTokens, toolCall } = options;
-    const key = JSON.stringify([dialect, reasoningTokens, toolCall, model, count, limited]);
+    const { dialect, reasoningTokens, toolCall, tokenPadding } = options;
+    const shape = [dialect, reasoningTokens, toolCall, tokenPadding, model, count, limited];
+    const key = JSON.stringify(shape);
     let script = scripts.get(key);
     if (script === undefined) {
       script = writeScript(options, model, count, limited);
@@ -186,6 +191,7 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
       async pull(controller) {
         if (!opened) {
           opened = true;
+          await options.gate;
           if (firstTokenMs > 0) await pause(firstTokenMs);
           if (cancelled) return;
           if (script.opening.length > 0) return controller.enqueue(join(script.opening));
@@ -238,11 +244,11 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
   };
 
   const whole = (record: MockRequest, count: number, limited: boolean): Response => {
-    const { toolCall, reasoningTokens = 0 } = options;
+    const { toolCall, reasoningTokens = 0, tokenPadding } = options;
     record.sent = count;
     record.finishedAt = Date.now();
-    const text = mockText(count);
-    const reasoning = mockText(reasoningTokens);
+    const text = mockText(count, tokenPadding);
+    const reasoning = mockText(reasoningTokens, tokenPadding);
     const message = toolCall !== undefined
       ? {
         role: "assistant",
