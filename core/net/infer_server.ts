@@ -83,8 +83,12 @@ export class InferServer {
     return this.#running.size;
   }
 
-  /** Serves one stream until it ends. Never throws: what a peer does wrong ends its own stream. */
-  async serve(stream: MessageStream): Promise<void> {
+  /**
+   * Serves one stream until it ends. Never throws: what a peer does wrong ends its own stream.
+   * @param client who is at the other end; what another has signed is refused, so that nobody
+   * can use up another's nonces or ask in another's name
+   */
+  async serve(stream: MessageStream, client: Address): Promise<void> {
     let current: Serving | undefined;
     const idle = new IdleTimer(this.#components.clock, stream);
     try {
@@ -102,7 +106,7 @@ export class InferServer {
         if (current !== undefined && !current.over) {
           throw new LloomError("protocol_violation", "read request: one is under way");
         }
-        current = this.#serveOne(stream, frame, idle);
+        current = this.#serveOne(stream, client, frame, idle);
       }
       if (current === undefined || current.over) return await stream.close();
       throw new LloomError("aborted", "serve request: the client is gone");
@@ -124,8 +128,13 @@ export class InferServer {
     disarm();
   }
 
-  #serveOne(stream: MessageStream, open: OpenFrame, idle: IdleTimer): Serving {
-    const serving = new Serving(stream, open, this.#options, this.#components);
+  #serveOne(
+    stream: MessageStream,
+    client: Address,
+    open: OpenFrame,
+    idle: IdleTimer,
+  ): Serving {
+    const serving = new Serving(stream, client, open, this.#options, this.#components);
     this.#running.add(serving);
     serving.ended.then(() => {
       this.#running.delete(serving);
@@ -199,6 +208,7 @@ class Serving {
   readonly ended: Promise<void>;
   readonly #resolveEnded: () => void;
   readonly #stream: MessageStream;
+  readonly #remote: Address;
   readonly #open: OpenFrame;
   readonly #components: InferServerComponents;
   readonly #session: ExecutorSession;
@@ -213,11 +223,13 @@ class Serving {
 
   constructor(
     stream: MessageStream,
+    remote: Address,
     open: OpenFrame,
     options: ExecutorSessionOptions,
     components: InferServerComponents,
   ) {
     this.#stream = stream;
+    this.#remote = remote;
     this.#open = open;
     this.#components = components;
     this.#session = new ExecutorSession(open, options);
@@ -252,7 +264,10 @@ class Serving {
       case "verify":
         return this.#await(
           verifier.verifyRequest(request, body, salt),
-          (verified) => ({ type: "verified", ...verified }),
+          (verified) =>
+            verified.client === this.#remote
+              ? { type: "verified", ...verified }
+              : { type: "refused", error: FOREIGN },
           (error) => ({ type: "refused", error }),
         );
       case "admit": {
@@ -373,6 +388,11 @@ const OVERLOADED: ErrorData = {
   code: "overloaded",
   message: "admit request: too many requests are under way",
   retryAfterMs: 1000,
+};
+
+const FOREIGN: ErrorData = {
+  code: "signer_mismatch",
+  message: "admit request: signed by another than the peer that sent it",
 };
 
 const REPLAYED: ErrorData = {

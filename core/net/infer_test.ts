@@ -152,7 +152,7 @@ function setUp(highWater?: number) {
   const connect = (): MemoryStream => {
     const [near, far] = memoryStreams(highWater);
     ends.push(far);
-    server.serve(far);
+    server.serve(far, clientSigner.address);
     return near;
   };
   const client = new InferClient({}, {
@@ -371,10 +371,13 @@ Deno.test("stopping with no time left ends what is under way with a partial rece
 
 // What a hostile client may send
 
-async function openFrame(change: Partial<RequestDraft> = {}): Promise<Uint8Array> {
+async function openFrame(
+  change: Partial<RequestDraft> = {},
+  signer = clientSigner,
+): Promise<Uint8Array> {
   const { body, draft } = ask();
   const salt = new Uint8Array(32);
-  const request = await clientSigner.signRequest({ ...draft(), ...change }, body, salt, "");
+  const request = await signer.signRequest({ ...draft(), ...change }, body, salt, "");
   return encodeOpen({ body, salt, request });
 }
 
@@ -432,6 +435,11 @@ Deno.test("a request with a malleated signature is refused: signature_invalid", 
   signature[64]! ^= 1;
   const code = await refusal(encodeOpen({ body, salt, request: { ...request, signature } }));
   assert.equal(code, "signature_invalid");
+});
+
+Deno.test("a request signed by another than its sender is refused: signer_mismatch", async () => {
+  const stranger = createSigner(noblePrimitives, FREE_DOMAIN, new Uint8Array(32).fill(3));
+  assert.equal(await refusal(await openFrame({}, stranger)), "signer_mismatch");
 });
 
 Deno.test("the same request twice is refused the second time: request_replayed", async () => {

@@ -191,7 +191,7 @@ export class Executor {
     if (test) await this.#testAll(onTested);
     signal.throwIfAborted();
     this.#warnOfPrices();
-    await node.handle(LLM_PROTOCOL, (stream) => this.#server.serve(stream), {
+    await node.handle(LLM_PROTOCOL, (stream, { address }) => this.#server.serve(stream, address), {
       maxFrameBytes: MAX_REQUEST_FRAME_BYTES,
     });
     await node.handle(REGISTRY_PROTOCOL, (stream) => this.#registry.serve(stream), {
