@@ -1,5 +1,6 @@
 /**
- * The EIP-712 messages of Lloom: what both sides of a request, and every announcement, sign.
+ * The EIP-712 messages of Lloom: what both sides of a request, of a payment channel, and every
+ * announcement, sign.
  * Field order is the protocol: it decides the type hash.
  * @module
  */
@@ -58,6 +59,32 @@ export const TYPES = {
     { name: "bodyHash", type: "bytes32" },
     { name: "timestamp", type: "uint64" },
     { name: "sequence", type: "uint64" },
+  ],
+  ChannelTerms: [
+    { name: "client", type: "address" },
+    { name: "executor", type: "address" },
+    { name: "asset", type: "address" },
+    { name: "signer", type: "address" },
+    { name: "closeDelay", type: "uint32" },
+    { name: "salt", type: "uint96" },
+  ],
+  ChannelOpen: [
+    { name: "channelId", type: "bytes32" },
+    { name: "amount", type: "uint96" },
+    { name: "deadline", type: "uint64" },
+  ],
+  Voucher: [
+    { name: "channelId", type: "bytes32" },
+    { name: "cumulativeAmount", type: "uint96" },
+    { name: "requests", type: "uint64" },
+    { name: "inboundTokens", type: "uint64" },
+    { name: "outboundTokens", type: "uint64" },
+    { name: "receiptsRoot", type: "bytes32" },
+  ],
+  CloseConsent: [
+    { name: "channelId", type: "bytes32" },
+    { name: "finalAmount", type: "uint96" },
+    { name: "deadline", type: "uint64" },
   ],
 } as const;
 
@@ -130,6 +157,58 @@ export interface ExecutorAnnouncement {
   readonly sequence: bigint;
 }
 
+/** What identifies a payment channel for ever: its hashStruct is the channel's id. Never signed. */
+export interface ChannelTerms {
+  /** Who pays; gets back what is not spent. */
+  readonly client: Address;
+  /** Who is paid. */
+  readonly executor: Address;
+  /** ERC-20 token; zero for the chain's native coin. */
+  readonly asset: Address;
+  /** Key that signs vouchers: the client's own, or a hot key of it. */
+  readonly signer: Address;
+  /** Seconds between the client's request to close and the end: 15 minutes to 30 days. */
+  readonly closeDelay: number;
+  /** 96 bits that tell apart channels alike in all else. */
+  readonly salt: bigint;
+}
+
+/** That anyone may open a channel out of the client's credit. Signed by the client. */
+export interface ChannelOpen {
+  /** EIP-712 hashStruct of the {@linkcode ChannelTerms}. */
+  readonly channelId: Hash;
+  /** The deposit, in base units of the asset, below 2^96. */
+  readonly amount: bigint;
+  /** Unix seconds until which the permission counts. */
+  readonly deadline: bigint;
+}
+
+/** Payment for all that was served on a channel so far; the newest covers all before. Signed by the channel's signer. */
+export interface Voucher {
+  /** EIP-712 hashStruct of the {@linkcode ChannelTerms}. */
+  readonly channelId: Hash;
+  /** Base units of the asset since the channel was opened, below 2^96. */
+  readonly cumulativeAmount: bigint;
+  /** Requests served since then. */
+  readonly requests: bigint;
+  /** Tokens of prompts since then. */
+  readonly inboundTokens: bigint;
+  /** Tokens of answers since then. */
+  readonly outboundTokens: bigint;
+  /** Append-only Merkle root over the receipts acknowledged; zero before the first. */
+  readonly receiptsRoot: Hash;
+}
+
+/** That the client may close a channel at once. The executor's last act on that channel: signed by it. */
+export interface CloseConsent {
+  /** EIP-712 hashStruct of the {@linkcode ChannelTerms}. */
+  readonly channelId: Hash;
+  /** Base units that the executor gets in all. */
+  readonly finalAmount: bigint;
+  /** Unix seconds until which the consent counts: at most ten minutes ahead. */
+  readonly deadline: bigint;
+}
+
 /** The messages by their EIP-712 type name. */
 export interface Messages {
   /** See {@linkcode LlmRequestCommitment}. */
@@ -138,6 +217,14 @@ export interface Messages {
   LlmResponseCommitment: LlmResponseCommitment;
   /** See {@linkcode ExecutorAnnouncement}. */
   ExecutorAnnouncement: ExecutorAnnouncement;
+  /** See {@linkcode ChannelTerms}. */
+  ChannelTerms: ChannelTerms;
+  /** See {@linkcode ChannelOpen}. */
+  ChannelOpen: ChannelOpen;
+  /** See {@linkcode Voucher}. */
+  Voucher: Voucher;
+  /** See {@linkcode CloseConsent}. */
+  CloseConsent: CloseConsent;
 }
 /** An EIP-712 type name. */
 export type MessageType = keyof Messages;

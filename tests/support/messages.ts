@@ -1,6 +1,9 @@
 /** Messages for tests: generated ones, and how viem takes them. @module */
 import type { Address, Hash } from "@lloom/core/bytes";
 import {
+  type ChannelOpen,
+  type ChannelTerms,
+  type CloseConsent,
   type ExecutorAnnouncement,
   type LlmRequestCommitment,
   type LlmResponseCommitment,
@@ -8,6 +11,7 @@ import {
   type MessageType,
   type SigningDomain,
   TYPES,
+  type Voucher,
 } from "@lloom/core/signing";
 import fc from "fast-check";
 import type { TypedDataDefinition } from "viem";
@@ -61,6 +65,40 @@ export const announcements: fc.Arbitrary<ExecutorAnnouncement> = fc.record({
   sequence: uint(64n),
 }, { noNullPrototype: true });
 
+/** Any {@linkcode ChannelTerms}. */
+export const channelTerms: fc.Arbitrary<ChannelTerms> = fc.record({
+  client: address,
+  executor: address,
+  asset: address,
+  signer: address,
+  closeDelay: uint32,
+  salt: uint(96n),
+}, { noNullPrototype: true });
+
+/** Any {@linkcode ChannelOpen}. */
+export const channelOpens: fc.Arbitrary<ChannelOpen> = fc.record({
+  channelId: hash,
+  amount: uint(96n),
+  deadline: uint(64n),
+}, { noNullPrototype: true });
+
+/** Any {@linkcode Voucher}. */
+export const vouchers: fc.Arbitrary<Voucher> = fc.record({
+  channelId: hash,
+  cumulativeAmount: uint(96n),
+  requests: uint(64n),
+  inboundTokens: uint(64n),
+  outboundTokens: uint(64n),
+  receiptsRoot: hash,
+}, { noNullPrototype: true });
+
+/** Any {@linkcode CloseConsent}. */
+export const closeConsents: fc.Arbitrary<CloseConsent> = fc.record({
+  channelId: hash,
+  finalAmount: uint(96n),
+  deadline: uint(64n),
+}, { noNullPrototype: true });
+
 /** Any domain. */
 export const domains: fc.Arbitrary<SigningDomain> = fc.record({
   name: fc.constant("Lloom Network" as const),
@@ -79,6 +117,10 @@ export const messages: fc.Arbitrary<AnyMessage> = fc.oneof(
   requests.map((message) => ({ type: "LlmRequestCommitment" as const, message })),
   responses.map((message) => ({ type: "LlmResponseCommitment" as const, message })),
   announcements.map((message) => ({ type: "ExecutorAnnouncement" as const, message })),
+  channelTerms.map((message) => ({ type: "ChannelTerms" as const, message })),
+  channelOpens.map((message) => ({ type: "ChannelOpen" as const, message })),
+  vouchers.map((message) => ({ type: "Voucher" as const, message })),
+  closeConsents.map((message) => ({ type: "CloseConsent" as const, message })),
 );
 
 /** A private key, below the order of the group and not zero. */

@@ -17,7 +17,7 @@ const IMPLEMENTATIONS = { noble: noblePrimitives, wasm: await createWasmPrimitiv
 function revive(type: MessageType, message: { readonly [name: string]: unknown }): AnyMessage {
   const revived: { [name: string]: unknown } = { ...message };
   for (const field of TYPES[type]) {
-    if (field.type === "uint64" || field.type === "uint256") {
+    if (/^uint(?:64|96|256)$/.test(field.type)) {
       revived[field.name] = BigInt(message[field.name] as string);
     }
   }

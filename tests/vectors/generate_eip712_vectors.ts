@@ -17,6 +17,7 @@ const CHAIN_DOMAIN: SigningDomain = {
 const word = (byte: string) => `0x${byte.repeat(32)}` as const;
 const account = (byte: string) => `0x${byte.repeat(20)}` as const;
 const MAX_256 = 2n ** 256n - 1n;
+const MAX_96 = 2n ** 96n - 1n;
 const MAX_64 = 2n ** 64n - 1n;
 
 const MESSAGES: { readonly [name: string]: AnyMessage } = {
@@ -107,6 +108,58 @@ const MESSAGES: { readonly [name: string]: AnyMessage } = {
       timestamp: 1_767_225_600_000n,
       sequence: 42n,
     },
+  },
+  "terms of a channel": {
+    type: "ChannelTerms",
+    message: {
+      client: account("3a"),
+      executor: account("4b"),
+      asset: account("5c"),
+      signer: account("6d"),
+      closeDelay: 86_400,
+      salt: 0x0123_4567_89ab_cdef_0123_4567n,
+    },
+  },
+  "terms of a channel, all at its largest": {
+    type: "ChannelTerms",
+    message: {
+      client: account("ff"),
+      executor: account("ff"),
+      asset: account("ff"),
+      signer: account("ff"),
+      closeDelay: 0xffff_ffff,
+      salt: MAX_96,
+    },
+  },
+  "opening of a channel": {
+    type: "ChannelOpen",
+    message: { channelId: word("7e"), amount: 5_000_000n, deadline: 1_767_225_600n },
+  },
+  "voucher": {
+    type: "Voucher",
+    message: {
+      channelId: word("7e"),
+      cumulativeAmount: 123_456n,
+      requests: 7n,
+      inboundTokens: 399n,
+      outboundTokens: 6391n,
+      receiptsRoot: word("8f"),
+    },
+  },
+  "voucher, all at its largest": {
+    type: "Voucher",
+    message: {
+      channelId: word("ff"),
+      cumulativeAmount: MAX_96,
+      requests: MAX_64,
+      inboundTokens: MAX_64,
+      outboundTokens: MAX_64,
+      receiptsRoot: word("ff"),
+    },
+  },
+  "consent to close": {
+    type: "CloseConsent",
+    message: { channelId: word("7e"), finalAmount: 123_456n, deadline: 1_767_225_600n },
   },
 };
 
