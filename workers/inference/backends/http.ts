@@ -80,7 +80,8 @@ class Guard {
   close(): void {
     clearTimeout(this.#timer);
     this.#caller.removeEventListener("abort", this.#abort);
-    this.#controller.abort();
+    // Nobody hears the reason; without one, every answer would make an exception with its stack.
+    this.#controller.abort("closed");
   }
 
   /** Why the exchange failed. */
