@@ -48,6 +48,8 @@ export class FrameStream implements MessageStream {
   /** All that the peer sent, up to its end, is in {@linkcode FrameStream.#chunks}. */
   #received = false;
   #error: LloomError | undefined;
+  /** Why nothing more is read: what came is no message. The peer can still be told. */
+  #unreadable: LloomError | undefined;
   #arrival: PromiseWithResolvers<void> | undefined;
 
   #pending: Uint8Array[] = [];
@@ -85,7 +87,8 @@ export class FrameStream implements MessageStream {
 
   /**
    * The next message; undefined once the peer has ended in order. What came whole before a failure
-   * is delivered first. A message may be a view of a buffer that holds others too: copy it before
+   * is delivered first. After a message that is none, all that follows is dropped, but sending still
+   * works, so that the peer can be told. A message may be a view of a buffer that holds others too: copy it before
    * its buffer is transferred, or if it is kept for long.
    * @throws {LloomError} `frame_too_large`, `frame_malformed`; `stream_broken` if it was cut or reset
    */
@@ -94,6 +97,7 @@ export class FrameStream implements MessageStream {
     for (;;) {
       const frame = this.#take();
       if (frame !== undefined) return frame;
+      if (this.#unreadable !== undefined) throw this.#unreadable;
       if (this.#received) return undefined;
       if (this.#error !== undefined) throw this.#error;
       this.#arrival = Promise.withResolvers<void>();
@@ -133,7 +137,8 @@ export class FrameStream implements MessageStream {
   }
 
   /**
-   * Ends this direction, after all that was sent; the peer's stays open. Repeated calls are one.
+   * Ends this direction, after all that was sent; the peer's stays open, unless it sent what is no
+   * message. Repeated calls are one.
    * @throws {LloomError} `stream_broken`, also if the peer does not take what waits for it
    */
   close(): Promise<void> {
@@ -143,12 +148,16 @@ export class FrameStream implements MessageStream {
 
   /** Breaks both directions at once. What waits in either is lost, and reads throw `error`. */
   abort(error: Error): void {
-    this.#chunks = [];
-    this.#frames = [];
-    this.#nextChunk = this.#nextFrame = this.#chunkBytes = 0;
+    this.#dropInput();
     this.#received = false;
     this.#fail(LloomError.wrap(error, "stream_broken"));
     this.#stream.abort(error);
+  }
+
+  #dropInput(): void {
+    this.#chunks = [];
+    this.#frames = [];
+    this.#nextChunk = this.#nextFrame = this.#chunkBytes = 0;
   }
 
   get #backlog(): number {
@@ -156,6 +165,7 @@ export class FrameStream implements MessageStream {
   }
 
   #onMessage(data: StreamMessageEvent["data"]): void {
+    if (this.#unreadable !== undefined) return;
     const bytes = data instanceof Uint8Array ? data : data.subarray();
     // Sockets give Node's Buffer, whose `slice` does not copy.
     const chunk = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -191,7 +201,10 @@ export class FrameStream implements MessageStream {
         this.#nextFrame = 0;
       }
     } catch (thrown) {
-      this.abort(LloomError.wrap(thrown));
+      this.#unreadable = LloomError.wrap(thrown);
+      this.#dropInput();
+      // What is dropped must not fill the window, or the peer's end would never arrive.
+      this.#resume();
       return undefined;
     }
     return this.#frames[this.#nextFrame++];
@@ -240,6 +253,7 @@ export class FrameStream implements MessageStream {
     const timer = setTimeout(() => late.abort(), STREAM_CLOSE_TIMEOUT_MS);
     try {
       await this.#stream.close({ signal: late.signal });
+      if (this.#unreadable !== undefined) this.#stream.abort(this.#unreadable);
     } catch (thrown) {
       this.abort(
         new LloomError("stream_broken", "close stream: not all was sent", { cause: thrown }),

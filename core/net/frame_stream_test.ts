@@ -199,12 +199,16 @@ test("a signal frees a sender that waits for room", async (pair) => {
   await assert.rejects(waiting, hasCode("aborted"));
 });
 
-test("a message above the reader's limit breaks the stream with frame_too_large", async (pair) => {
-  const reading = pair.server.next();
+test("after a message above the limit, the peer can be told, and close ends both directions", async (pair) => {
   pair.client.send(new Uint8Array(LIMIT + 1));
-  await assert.rejects(reading, hasCode("frame_too_large"));
+  await assert.rejects(pair.server.next(), hasCode("frame_too_large"));
+  pair.client.send(Uint8Array.of(1));
+  await assert.rejects(pair.server.next(), hasCode("frame_too_large"));
+  pair.server.send(Uint8Array.of(2));
+  await pair.server.close();
+  assert.deepEqual(await pair.client.next(), Uint8Array.of(2));
   await pair.client.closed;
-  await assert.rejects(pair.client.next(), hasCode("stream_broken"));
+  assert.throws(() => pair.client.send(Uint8Array.of(3)), hasCode("stream_broken"));
 });
 
 /** The events of a libp2p stream, by hand. */
