@@ -5,7 +5,8 @@
 import { type ErrorData, LloomError } from "@lloom/core/errors";
 import type { InferenceEnd, InferenceJob, InferenceRun, InferenceSink } from "@lloom/core/ports";
 import { type ChatRequest, encodeTrailer, messageText } from "@lloom/core/protocol";
-import { createKeccak, type IHasher } from "hash-wasm";
+// @ts-types="hash-wasm"
+import { createKeccak, type IHasher } from "hash-wasm/esm";
 import { AnswerLines } from "./answer_lines.ts";
 import { AnswerText } from "./answer_text.ts";
 import type { ChatBackend, TokenUsage } from "./backends/backend.ts";

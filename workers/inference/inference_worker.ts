@@ -3,6 +3,7 @@
  * `inference_task.ts`.
  * @module
  */
+import { toHex } from "@lloom/core/bytes";
 import { type ErrorData, LloomError } from "@lloom/core/errors";
 import type {
   Inference,
@@ -12,8 +13,8 @@ import type {
   InferenceSink,
 } from "@lloom/core/ports";
 import { encodeTrailer } from "@lloom/core/protocol";
+import { noblePrimitives } from "@lloom/core/signing";
 import { getLogger } from "@logtape/logtape";
-import { createKeccak } from "hash-wasm";
 import { workerOptions } from "../sandbox.ts";
 import { Admission } from "./admission.ts";
 import type { FromTask, ToTask } from "./messages.ts";
@@ -207,7 +208,7 @@ export class InferenceWorker implements Inference {
       await this.#drained.promise;
       clearTimeout(timer);
     }
-    await this.#abandon(reason);
+    this.#abandon(reason);
   }
 
   /** The worker, started if need be. @throws {LloomError} `worker_crashed`, `shutting_down` */
@@ -329,14 +330,12 @@ export class InferenceWorker implements Inference {
       crashes: this.#crashes,
     });
     log.debug("{name}: the worker crashed: {message}", { name: this.name, message });
-    this.#abandon(new LloomError("worker_crashed", "run request: the worker crashed")).catch(
-      (error: unknown) => log.error("{name}: {error}", { name: this.name, error }),
-    );
+    this.#abandon(new LloomError("worker_crashed", "run request: the worker crashed"));
     this.#pump();
   }
 
   /** Ends the worker, and everything that was in it. */
-  async #abandon(error: LloomError): Promise<void> {
+  #abandon(error: LloomError): void {
     this.#worker?.terminate();
     this.#worker = undefined;
     for (const listing of this.#listings.values()) listing.reject(error);
@@ -346,16 +345,13 @@ export class InferenceWorker implements Inference {
     for (const run of runs) run.state = "over";
     for (const { sink, delivered } of runs) {
       if (delivered.length === 0) sink.fail(error.toData());
-      else sink.end(await cutShort(delivered, error));
+      else sink.end(cutShort(delivered, error));
     }
   }
 }
 
 /** The end of an answer whose worker is gone. Nobody counted its tokens: nothing is charged. */
-async function cutShort(
-  delivered: readonly Uint8Array[],
-  error: LloomError,
-): Promise<InferenceEnd> {
+function cutShort(delivered: readonly Uint8Array[], error: LloomError): InferenceEnd {
   const trailer = encodeTrailer({
     finish: "error",
     promptTokens: 0,
@@ -363,8 +359,6 @@ async function cutShort(
     countedBy: "estimate",
     error: error.toData(),
   });
-  const keccak = (await createKeccak(256)).init();
-  for (const lines of delivered) keccak.update(lines);
-  const contentHash = `0x${keccak.update(trailer).digest("hex")}` as const;
+  const contentHash = toHex(noblePrimitives.keccak256(...delivered, trailer));
   return { trailer, contentHash, promptTokens: 0, completionTokens: 0, success: false };
 }
