@@ -3,6 +3,7 @@ import { parseJson } from "@lloom/core/protocol";
 import { printError } from "@lloom/host";
 import { launchRole, withTemporaryDirectory, writeConfig } from "@lloom/host/launch";
 import type { Identity } from "@lloom/core/identity";
+import { directHttp } from "@lloom/workers/direct_http";
 import { askAndPrint, printSummary } from "./ask.ts";
 import { LloomClient } from "./client.ts";
 
@@ -118,10 +119,12 @@ async function pickBackend(wanted: string | undefined, signal: AbortSignal): Pro
 /** The models of a server; none if there is no such server. */
 async function listModels(endpoint: string, signal: AbortSignal): Promise<readonly string[]> {
   const timeout = AbortSignal.timeout(PROBE_TIMEOUT_MS);
+  using client = directHttp(new URL(endpoint));
   try {
     const response = await fetch(`${endpoint}/v1/models`, {
       redirect: "error",
       signal: AbortSignal.any([signal, timeout]),
+      ...(client !== undefined && { client }),
     });
     const listing = parseJson(await response.bytes(), MAX_LISTING_BYTES);
     const { data } = listing as { readonly data?: unknown };

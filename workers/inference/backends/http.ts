@@ -5,6 +5,7 @@
 import { concat } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import { parseJson } from "@lloom/core/protocol";
+import { directHttp } from "../../direct_http.ts";
 import { errorOfResponse } from "./backend_error.ts";
 
 /** Longest error body that is read. */
@@ -191,9 +192,11 @@ export class BackendAnswer {
   }
 }
 
-/** A model server's address and credentials. */
+/** A model server's address and credentials. Its connections are kept as long as its process. */
 export class BackendHttp {
   readonly #root: URL;
+  /** Made with the first request: making it asks for permission to connect. */
+  #client: Deno.HttpClient | undefined;
   readonly #apiKey: string;
   readonly #options: BackendHttpOptions;
 
@@ -223,6 +226,7 @@ export class BackendHttp {
     const guard = new Guard(signal);
     guard.arm(connectTimeoutMs);
     try {
+      this.#client ??= directHttp(this.#root);
       const response = await fetch(new URL(path, this.#root), {
         method: body === undefined ? "GET" : "POST",
         headers: {
@@ -234,6 +238,7 @@ export class BackendHttp {
         // A redirect could take the key and the prompt anywhere.
         redirect: "manual",
         signal: guard.signal,
+        ...(this.#client !== undefined && { client: this.#client }),
       });
       guard.disarm();
       const answer = new BackendAnswer(response, guard, idleTimeoutMs);
