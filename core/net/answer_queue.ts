@@ -2,6 +2,8 @@
 
 /** Lines that may wait for their reader before the network is read no further. */
 const HIGH_WATER_BYTES = 256 << 10;
+/** What an item costs besides its bytes. */
+const ITEM_BYTES = 256;
 
 /** A queue of byte arrays with one reader. */
 export class AnswerQueue implements AsyncIterable<Uint8Array> {
@@ -28,7 +30,7 @@ export class AnswerQueue implements AsyncIterable<Uint8Array> {
 
   push(item: Uint8Array): void {
     this.#items.push(item);
-    this.#bytes += item.length;
+    this.#bytes += item.length + ITEM_BYTES;
     this.#wake();
   }
 
@@ -56,7 +58,7 @@ export class AnswerQueue implements AsyncIterable<Uint8Array> {
         const items = this.#items;
         this.#items = [];
         for (const item of items) {
-          this.#taken(item.length);
+          this.#taken(item.length + ITEM_BYTES);
           yield item;
         }
         if (this.#items.length > 0) continue;

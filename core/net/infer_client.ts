@@ -33,8 +33,11 @@ import { IdleStreams } from "./idle_streams.ts";
 
 /** What an {@linkcode InferClient} works with. */
 export interface InferClientComponents {
+  /** Times requests. */
   readonly clock: Clock;
+  /** Signs requests. */
   readonly signer: Signer;
+  /** Checks receipts. */
   readonly verifier: Verifier;
   /** Opens a stream to an executor. @throws {LloomError} `peer_unreachable` */
   readonly openStream: (executor: ExecutorPeer, signal: AbortSignal) => Promise<MessageStream>;
@@ -42,8 +45,11 @@ export interface InferClientComponents {
 
 /** An executor to ask. */
 export interface ExecutorPeer {
+  /** Where its streams lead. */
   readonly peerId: string;
+  /** Who must sign its receipts. */
   readonly address: Address;
+  /** Where it may be reached; absent if the node knows. */
   readonly multiaddrs?: readonly string[];
 }
 
@@ -59,11 +65,17 @@ export interface InferRequest {
 
 /** A proven answer: everything needed to show, to anyone, what was asked and delivered. */
 export interface Receipt {
+  /** Who answered. */
   readonly executor: ExecutorPeer;
+  /** What the client signed. */
   readonly request: SignedRequest;
+  /** The request's EIP-712 hash, which the receipt repeats. */
   readonly requestHash: Hash;
+  /** What `promptHash` was salted with. */
   readonly salt: Uint8Array;
+  /** What the executor signed. */
   readonly response: SignedResponse;
+  /** How the answer ended, and its tokens. */
   readonly trailer: Trailer;
   /** All delivered bytes, the trailer last: what `contentHash` is the hash of. */
   readonly content: Uint8Array;
@@ -87,6 +99,7 @@ export class InferClient {
   readonly #options: ClientSessionOptions;
   readonly #idle: IdleStreams;
 
+  /** A client without streams yet. */
   constructor(options: ClientSessionOptions, components: InferClientComponents) {
     this.#options = options;
     this.#components = components;
@@ -139,7 +152,7 @@ class Asking {
   #stream: MessageStream | undefined;
   #signed: SignedRequest & { readonly requestHash: Hash } | undefined;
   #salt: Uint8Array = new Uint8Array(0);
-  #content: Uint8Array[] = [];
+  readonly #content = new Content();
 
   constructor(
     executor: ExecutorPeer,
@@ -210,7 +223,12 @@ class Asking {
     }
     this.#signed = signed.value;
     const session = this.#session = new ClientSession(
-      { request: this.#signed, requestHash: this.#signed.requestHash, client: signer.address },
+      {
+        request: this.#signed,
+        requestHash: this.#signed.requestHash,
+        client: signer.address,
+        bodyBytes: body.length,
+      },
       this.#options,
     );
     this.#dispatch({ type: "start" });
@@ -290,7 +308,7 @@ class Asking {
         return this.#queue.push(effect.lines);
       case "verify":
         this.#content.push(effect.trailer);
-        this.#components.verifier.verifyResponse(effect.response, this.#content).then(
+        this.#components.verifier.verifyResponse(effect.response, this.#content.blocks).then(
           ({ executor }) => this.#dispatch({ type: "verified", executor }),
           (thrown) =>
             this.#dispatch({ type: "unverified", error: LloomError.wrap(thrown).toData() }),
@@ -304,7 +322,7 @@ class Asking {
           salt: this.#salt,
           response: effect.response,
           trailer: effect.trailer,
-          content: concat(this.#content),
+          content: concat(this.#content.blocks),
           ...(effect.cancelled && { cancelled: effect.cancelled }),
         });
       case "fail":
@@ -331,6 +349,33 @@ class Asking {
     this.#timers.clear();
   }
 }
+
+/** Delivered bytes in blocks: an answer of many small lines must not cost many small buffers. */
+class Content {
+  readonly #full: Uint8Array[] = [];
+  #block = new Uint8Array(CONTENT_BLOCK_BYTES);
+  #used = 0;
+
+  push(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length;) {
+      const part = bytes.subarray(at, at + this.#block.length - this.#used);
+      this.#block.set(part, this.#used);
+      this.#used += part.length;
+      at += part.length;
+      if (this.#used < this.#block.length) continue;
+      this.#full.push(this.#block);
+      this.#block = new Uint8Array(CONTENT_BLOCK_BYTES);
+      this.#used = 0;
+    }
+  }
+
+  get blocks(): readonly Uint8Array[] {
+    return [...this.#full, this.#block.subarray(0, this.#used)];
+  }
+}
+
+/** Most answers fit one; larger ones waste less than one. */
+const CONTENT_BLOCK_BYTES = 16 << 10;
 
 const LEFT: ErrorData = { code: "aborted", message: "read answer: the caller left" };
 

@@ -25,7 +25,9 @@ const MAX_CONTEXT_LENGTH = 1 << 30;
 
 /** How one model has performed at one executor. */
 export interface ModelPerformance {
+  /** Tokens of answer per second, from the first token on. */
   readonly tokensPerSecond: number;
+  /** From the request's arrival to the first token. */
   readonly timeToFirstTokenMs: number;
   /** Share of requests that ended well, 0 to 1. */
   readonly successRate: number;
@@ -33,19 +35,25 @@ export interface ModelPerformance {
 
 /** One model at one executor. */
 export interface ModelOffer {
+  /** The model's name. */
   readonly id: string;
   /** What serves it: `ollama`, `vllm`, `embedded`, … */
   readonly backend: string;
   /** Tokens of prompt and answer together; absent if unknown. */
   readonly contextLength?: number;
+  /** What it can do beyond plain chat: `tools`, `vision`, … */
   readonly features: readonly string[];
+  /** Its family, as its server tells: `llama`, … */
   readonly architecture?: string;
+  /** How large it is, as its server tells: `8B`, … */
   readonly size?: string;
+  /** Whether it can be asked now. */
   readonly available: boolean;
   /** Base units per 1,000,000 tokens of prompt. */
   readonly inboundPrice: bigint;
   /** Base units per 1,000,000 tokens of answer. */
   readonly outboundPrice: bigint;
+  /** How it has performed; absent before it was measured. */
   readonly performance?: ModelPerformance;
 }
 
@@ -53,9 +61,13 @@ export interface ModelOffer {
 export interface Announcement {
   /** `initial` at start, `update` on change, `heartbeat` otherwise, `removal` at shutdown. Each but the last is complete. */
   readonly kind: "initial" | "update" | "heartbeat" | "removal";
+  /** Who announces. */
   readonly peerId: string;
+  /** The Ethereum address of the same key. */
   readonly executor: Address;
+  /** Where it may be reached. */
   readonly multiaddrs: readonly string[];
+  /** What it offers. */
   readonly models: readonly ModelOffer[];
   /** Requests being served and waiting, and how many it serves at once. */
   readonly load: { readonly active: number; readonly queued: number; readonly capacity: number };
@@ -67,7 +79,9 @@ export interface Announcement {
 
 /** An announcement as it travels: exact bytes and the signature over their hash. */
 export interface SignedAnnouncement {
+  /** The exact bytes of {@linkcode encodeAnnouncement}. */
   readonly body: Uint8Array;
+  /** 65 bytes over the body's hash, by the executor. */
   readonly signature: Uint8Array;
 }
 
@@ -129,7 +143,7 @@ export function decodeAnnouncement(body: Uint8Array): Announcement {
 function readOffer(f: Fields): ModelOffer {
   const offer = {
     id: f.text("id", MAX_MODEL_NAME_BYTES),
-    backend: f.text("backend", 64),
+    backend: f.word("backend", 64),
     features: f.texts("features", MAX_FEATURES_PER_MODEL, 64),
     available: f.boolean("available"),
     inboundPrice: f.amount("inboundPrice"),

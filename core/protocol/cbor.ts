@@ -115,6 +115,13 @@ export class Fields {
     return value;
   }
 
+  /** A text of letters, digits, dots, dashes and underscores: a name that can be shown as it is. */
+  word(key: string, maxBytes: number): string {
+    const value = this.text(key, maxBytes);
+    if (!/^[A-Za-z0-9._-]+$/.test(value)) throw this.#bad(key, "a plain word");
+    return value;
+  }
+
   /** One of a few words. */
   oneOf<T extends string>(key: string, words: readonly T[]): T {
     const value = this.#required(key);
@@ -180,6 +187,7 @@ export class Fields {
     throw this.#bad(key, "a decimal amount of at most 256 bits");
   }
 
+  /** True or false. */
   boolean(key: string): boolean {
     const value = this.#required(key);
     if (typeof value !== "boolean") throw this.#bad(key, "true or false");
@@ -225,7 +233,7 @@ export class Fields {
     return this.#map.has(key);
   }
 
-  /** @throws {LloomError} `frame_unsupported` if the sender requires a field that was not read */
+  /** Ends reading. @throws {LloomError} `frame_unsupported` if the sender requires a field that was not read */
   finish(): void {
     if (!this.#map.has("crit")) return;
     for (const name of this.texts("crit", 16, 64)) {

@@ -6,13 +6,19 @@ import { truncateUtf8 } from "./text.ts";
 
 /** What Lloom itself needs to know of a chat request. Everything else passes through in `raw`. */
 export interface ChatRequest {
+  /** The model asked for. */
   readonly model: string;
+  /** The conversation so far. */
   readonly messages: readonly JsonObject[];
   /** The most tokens of answer: `max_completion_tokens`, or `max_tokens`. */
   readonly maxTokens?: number;
+  /** Absent: the model's own. */
   readonly temperature?: number;
+  /** Absent: the model's own. */
   readonly topP?: number;
+  /** For an answer that can be repeated, where the model server can. */
   readonly seed?: number;
+  /** Texts that end the answer. */
   readonly stop: readonly string[];
   /** Answers asked for. */
   readonly n: number;

@@ -4,7 +4,8 @@ import type { SignedRequest, SignedResponse } from "../ports.ts";
 import type { CborValue, Fields } from "./cbor.ts";
 import { MAX_MODEL_NAME_BYTES } from "./limits.ts";
 
-type WireFields = { readonly [key: string]: CborValue };
+/** What `encodeCbor` takes. */
+export type WireFields = { readonly [key: string]: CborValue };
 
 const SIGNATURE_BYTES = 65;
 const UINT32_MAX = 0xffff_ffff;

@@ -56,7 +56,7 @@ export class FrameDecoder {
   #body: Uint8Array<ArrayBuffer> | undefined;
   #filled = 0;
 
-  /** @param maxFrameBytes largest body accepted */
+  /** A decoder at the start of a stream. @param maxFrameBytes largest body accepted */
   constructor(maxFrameBytes: number) {
     if (!Number.isSafeInteger(maxFrameBytes) || maxFrameBytes < 1) {
       throw new RangeError("decode frames: maxFrameBytes must be a positive integer");

@@ -7,7 +7,7 @@
 /** Largest chat request body: a prompt with a few images in base64. */
 export const MAX_BODY_BYTES = 8 << 20;
 /** Largest frame from a client: one body, its commitment and signature. */
-export const MAX_REQUEST_FRAME_BYTES = MAX_BODY_BYTES + 4096;
+export const MAX_REQUEST_FRAME_BYTES: number = MAX_BODY_BYTES + 4096;
 /** Largest frame from an executor. Deltas are cut well below; this leaves room for one large JSON line. */
 export const MAX_RESPONSE_FRAME_BYTES = 1 << 20;
 /** Deltas that wait for the socket are joined up to this size: one Yamux window of 256 KiB holds several. */
@@ -22,7 +22,7 @@ export const MAX_CBOR_ITEMS = 16_384;
 /** Largest announcement: 50 models with all fields. Gossip carries it to every node, so it is kept small. */
 export const MAX_ANNOUNCEMENT_BYTES = 64 << 10;
 /** An announcement with its signature, as gossip carries it and registries hand it on. */
-export const MAX_SIGNED_ANNOUNCEMENT_BYTES = MAX_ANNOUNCEMENT_BYTES + 256;
+export const MAX_SIGNED_ANNOUNCEMENT_BYTES: number = MAX_ANNOUNCEMENT_BYTES + 256;
 /** Largest registry query. */
 export const MAX_QUERY_BYTES = 16 << 10;
 /** Largest registry answer: a page of {@linkcode MAX_PAGE_SIZE} announcements of usual size. */

@@ -18,8 +18,11 @@ export type CountedBy = "backend" | "tokenizer" | "estimate";
 export interface Trailer {
   /** As the model said (`stop`, `length`, `tool_calls`, `content_filter`, …), or `cancelled`, or `error`. */
   readonly finish: string;
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
+  /** Tokens of the answer. */
   readonly completionTokens: number;
+  /** Who counted them. */
   readonly countedBy: CountedBy;
   /** Why the answer is incomplete, where `finish` is `cancelled` or `error`. */
   readonly error?: ErrorData;
@@ -48,11 +51,15 @@ const isShortText = (value: unknown): value is string =>
 
 /** A trailer from its exact bytes. @throws {LloomError} `frame_malformed` */
 export function decodeTrailer(bytes: Uint8Array): Trailer {
+  // One line, so that it is the last one of the answer for whoever reads that later.
+  if (bytes[0] !== 0x7b || bytes.indexOf(0x0a) !== bytes.length - 1) {
+    throw new LloomError("frame_malformed", "decode trailer: not one line");
+  }
   const value = parseJson(bytes, MAX_TRAILER_BYTES);
   const usage = isJsonObject(value) ? value.usage : undefined;
   if (
     !isJsonObject(value) || !isShortText(value.finish) || !isJsonObject(usage) ||
-    !isCount(usage.prompt_tokens) || !isCount(usage.completion_tokens)
+    !isCount(usage.prompt_tokens) || !isCount(usage.completion_tokens) || "choices" in value
   ) {
     throw new LloomError("frame_malformed", "decode trailer: finish or usage missing");
   }
@@ -66,6 +73,10 @@ export function decodeTrailer(bytes: Uint8Array): Trailer {
     completionTokens: usage.completion_tokens,
     countedBy,
   } as const;
+  const isCutShort = value.finish === "cancelled" || value.finish === "error";
+  if (isCutShort !== (error !== undefined)) {
+    throw new LloomError("frame_malformed", "decode trailer: finish and error contradict");
+  }
   if (error === undefined) return trailer;
   if (!isJsonObject(error) || !isShortText(error.message) || typeof error.code !== "string") {
     throw new LloomError("frame_malformed", "decode trailer: error without code and message");

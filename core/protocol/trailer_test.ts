@@ -17,9 +17,9 @@ const trailer: fc.Arbitrary<Trailer> = fc.record({
 }, {
   noNullPrototype: true,
   requiredKeys: ["finish", "promptTokens", "completionTokens", "countedBy"],
-});
+}).map((t) => t.error ? { ...t, finish: t.promptTokens % 2 ? "cancelled" : "error" } : t);
 
-const bytes = (json: unknown) => new TextEncoder().encode(JSON.stringify(json));
+const bytes = (json: unknown) => new TextEncoder().encode(JSON.stringify(json) + "\n");
 const malformed = (e: unknown) => e instanceof LloomError && e.code === "frame_malformed";
 
 Deno.test("a trailer comes back as it was encoded, from one line", () => {
@@ -32,15 +32,17 @@ Deno.test("a trailer comes back as it was encoded, from one line", () => {
 
 Deno.test("a trailer with texts of any length can be sent", () => {
   const long = "\u0001".repeat(5000);
-  const line = encodeTrailer({
-    finish: long,
+  const counts = {
     promptTokens: 0xffff_ffff,
     completionTokens: 0xffff_ffff,
     countedBy: "tokenizer",
-    error: { code: "context_length_exceeded", message: long },
-  });
-  assert(line.length <= MAX_TRAILER_BYTES);
-  assert.equal(decodeTrailer(line).error?.message, "\u0001".repeat(1024));
+  } as const;
+  const error = { code: "context_length_exceeded", message: long } as const;
+  const failed = encodeTrailer({ finish: "cancelled", ...counts, error });
+  const ended = encodeTrailer({ finish: long, ...counts });
+  assert.ok(Math.max(failed.length, ended.length) <= MAX_TRAILER_BYTES);
+  assert.equal(decodeTrailer(failed).error?.message, "\u0001".repeat(1024));
+  assert.equal(decodeTrailer(ended).finish, "\u0001".repeat(1024));
 });
 
 Deno.test("an error code of a later version is internal", () => {
@@ -68,11 +70,21 @@ Deno.test("a trailer without finish, usage or who counted is malformed", () => {
     { ...valid, usage: { ...usage, prompt_tokens: 0.5 } },
     { ...valid, usage: { ...usage, prompt_tokens: 2 ** 32 } },
     { ...valid, counted_by: "me" },
-    { ...valid, error: "broken" },
-    { ...valid, error: { code: "internal" } },
-    { ...valid, error: { message: "m" } },
+    { ...valid, finish: "error", error: "broken" },
+    { ...valid, finish: "error", error: { code: "internal" } },
+    { ...valid, finish: "error", error: { message: "m" } },
+    // Who reads only one of the two must come to the same end as who reads the other.
+    { ...valid, error: { code: "internal", message: "m" } },
+    { ...valid, finish: "cancelled" },
+    { ...valid, choices: [] },
   ];
   for (const value of bad) assert.throws(() => decodeTrailer(bytes(value)), malformed);
+  const line = JSON.stringify(valid);
+  for (
+    const text of [line, `${line}\n\n`, `{\n${line.slice(1)}\n`, ` ${line}\n`, `\ufeff${line}\n`]
+  ) {
+    assert.throws(() => decodeTrailer(new TextEncoder().encode(text)), malformed);
+  }
 });
 
 Deno.test("hostile trailers give coded errors only", () => {

@@ -25,6 +25,8 @@ import { decodeTrailer, type Trailer } from "../protocol/trailer.ts";
 export interface ClientSessionOptions {
   /** For the executor to accept or reject. @default 15000 */
   readonly acceptTimeoutMs?: number;
+  /** For the first piece of the answer after acceptance; servers load models on demand. @default 90000 */
+  readonly firstDeltaTimeoutMs?: number;
   /** For the whole answer; then it is cancelled. @default 300000 */
   readonly timeoutMs?: number;
   /** For the receipt of a cancelled answer; then the stream is cut. @default 5000 */
@@ -33,14 +35,18 @@ export interface ClientSessionOptions {
 
 /** What a session is about. */
 export interface ClientSessionRequest {
+  /** What the client signed. */
   readonly request: SignedRequest;
+  /** Its EIP-712 hash, which the receipt must repeat. */
   readonly requestHash: Hash;
   /** The address that signed `request`. */
   readonly client: Address;
+  /** The length of the chat request: an upper bound of its tokens. */
+  readonly bodyBytes: number;
 }
 
 /** The timers of a client's session. */
-export type ClientTimer = "accept" | "total" | "cancel";
+export type ClientTimer = "accept" | "first" | "total" | "cancel";
 
 /** What happens to a session. */
 export type ClientEvent =
@@ -79,7 +85,15 @@ export type ClientEffect =
 
 type State = "new" | "opening" | "accepted" | "streaming" | "verifying" | "over";
 
-const TIMERS: readonly ClientTimer[] = ["accept", "total", "cancel"];
+const TIMERS: readonly ClientTimer[] = ["accept", "first", "total", "cancel"];
+
+/** Frames of one answer: more than any model writes tokens. Bounds what tiny frames can cost. */
+const MAX_DELTAS = 1 << 18;
+/** Tokens that a chat template and the smallest image may add to those of the request's own bytes. */
+const TEMPLATE_TOKENS = 4096;
+
+const LINE_FEED = 0x0a;
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** The client's end of one request. See the module's table. */
 export class ClientSession {
@@ -88,13 +102,16 @@ export class ClientSession {
   #state: State = "new";
   #cancelled: ErrorData | undefined;
   #deliveredBytes = 0;
+  #deltas = 0;
   #streamLost = false;
   #receipt: { readonly response: SignedResponse; readonly trailer: Trailer } | undefined;
 
+  /** A session whose request is not sent yet. */
   constructor(about: ClientSessionRequest, options: ClientSessionOptions = {}) {
     this.#about = about;
     this.#options = {
       acceptTimeoutMs: options.acceptTimeoutMs ?? 15_000,
+      firstDeltaTimeoutMs: options.firstDeltaTimeoutMs ?? 90_000,
       timeoutMs: options.timeoutMs ?? 300_000,
       cancelTimeoutMs: options.cancelTimeoutMs ?? 5_000,
     };
@@ -154,7 +171,10 @@ export class ClientSession {
           return this.#violation("accepted another request");
         }
         this.#state = "accepted";
-        return [{ type: "disarm", timer: "accept" }];
+        return [
+          { type: "disarm", timer: "accept" },
+          { type: "arm", timer: "first", ms: this.#options.firstDeltaTimeoutMs },
+        ];
       case "reject":
         if (this.#state !== "opening" && this.#state !== "accepted") {
           return this.#violation("rejected after the first delta");
@@ -167,18 +187,27 @@ export class ClientSession {
         if (this.#state !== "accepted" && this.#state !== "streaming") {
           return this.#violation("a delta out of turn");
         }
-        this.#state = "streaming";
-        this.#deliveredBytes += frame.lines.length;
-        if (this.#deliveredBytes > MAX_RESPONSE_BYTES) {
-          return this.#violation(`more than ${MAX_RESPONSE_BYTES} bytes of answer`);
-        }
-        return [{ type: "deliver", lines: frame.lines }];
+        return this.#delta(frame.lines);
       case "receipt":
         if (this.#state !== "accepted" && this.#state !== "streaming") {
           return this.#violation("a receipt out of turn");
         }
         return this.#checkReceipt(frame, nowMs);
     }
+  }
+
+  #delta(lines: Uint8Array): ClientEffect[] {
+    const isFirst = this.#state === "accepted";
+    this.#state = "streaming";
+    this.#deliveredBytes += lines.length;
+    this.#deltas++;
+    if (this.#deliveredBytes > MAX_RESPONSE_BYTES || this.#deltas > MAX_DELTAS) {
+      return this.#violation(`more than ${MAX_RESPONSE_BYTES} bytes or ${MAX_DELTAS} deltas`);
+    }
+    // Who reads the signed bytes later must see the same lines, however they were framed.
+    if (!areWholeLines(lines)) return this.#violation("a delta that is not whole lines of text");
+    const deliver: ClientEffect = { type: "deliver", lines };
+    return isFirst ? [{ type: "disarm", timer: "first" }, deliver] : [deliver];
   }
 
   /** Everything that the signature alone does not prove: that the receipt is about this request. */
@@ -205,6 +234,8 @@ export class ClientSession {
       ? "other prices"
       : said.outboundTokens > asked.maxTokens
       ? "more tokens than asked for"
+      : said.inboundTokens > this.#about.bodyBytes + TEMPLATE_TOKENS
+      ? "more tokens than the request can have"
       : said.inboundTokens !== trailer.promptTokens ||
           said.outboundTokens !== trailer.completionTokens
       ? "other token counts than its trailer"
@@ -255,7 +286,15 @@ export class ClientSession {
   #timer(timer: ClientTimer): ClientEffect[] {
     switch (timer) {
       case "accept":
-        return this.#broken({ code: "timeout", message: "ask executor: no answer in time" });
+        return this.#broken({
+          code: "peer_unreachable",
+          message: "ask executor: it did not answer in time",
+        });
+      case "first":
+        return this.#cancel({
+          code: "backend_timeout",
+          message: "await answer: the executor accepted, and said nothing",
+        });
       case "total":
         return this.#cancel({ code: "timeout", message: "await answer: time is up" });
       case "cancel":
@@ -277,6 +316,21 @@ export class ClientSession {
   #end(effects: ClientEffect[]): ClientEffect[] {
     this.#state = "over";
     return [...TIMERS.map((timer): ClientEffect => ({ type: "disarm", timer })), ...effects];
+  }
+}
+
+/** Whether bytes are lines of UTF-8, none of them empty, each ended by a line feed. */
+function areWholeLines(bytes: Uint8Array): boolean {
+  for (let at = 0; at < bytes.length;) {
+    const end = bytes.indexOf(LINE_FEED, at);
+    if (end <= at) return false;
+    at = end + 1;
+  }
+  try {
+    utf8.decode(bytes);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -99,6 +99,7 @@ export class ExecutorSession {
   #delivered = false;
   #deadlineMs = 0;
 
+  /** A session for a request that has just arrived. */
   constructor(open: OpenFrame, options: ExecutorSessionOptions = {}) {
     this.#open = open;
     this.#options = {

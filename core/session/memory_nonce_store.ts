@@ -23,6 +23,7 @@ export class MemoryNonceStore implements NonceStore {
   #size = 0;
   #prunedAt = 0;
 
+  /** An empty store. */
   constructor(
     options: MemoryNonceStoreOptions,
     components: { readonly clock: Pick<Clock, "now"> },

@@ -14,8 +14,11 @@ export const DEFAULT_MAX_TOKENS = 4096;
 
 /** What a draft is made of, besides the chat request itself. */
 export interface DraftOptions {
+  /** Who will be asked. */
   readonly executor: Address;
+  /** Its terms for the model, which the commitment repeats. */
   readonly offer: Pick<ModelOffer, "id" | "contextLength" | "inboundPrice" | "outboundPrice">;
+  /** Unix milliseconds. */
   readonly nowMs: number;
   /** How long the client will wait for the answer. */
   readonly timeoutMs: number;

@@ -43,6 +43,8 @@ const open: OpenFrame = {
 };
 const failure: ErrorData = { code: "backend_failed", message: "run: failed" };
 
+const ABOUT = { request, requestHash: REQUEST_HASH, client: CLIENT, bodyBytes: 2 } as const;
+
 /** Stands for keccak256: two answers have the same "hash" only if they have the same bytes. */
 function contentHash(parts: readonly Uint8Array[]): Hash {
   const bytes = parts.flatMap((part) => [...part]);
@@ -61,7 +63,7 @@ const PROGRESS: readonly string[] = [
 
 /** The whole of one request: two machines, two directions of frames, and what is under way. */
 class World {
-  readonly client = new ClientSession({ request, requestHash: REQUEST_HASH, client: CLIENT });
+  readonly client = new ClientSession(ABOUT);
   readonly executor = new ExecutorSession(open);
   readonly toExecutor: ("open" | "cancel")[] = [];
   readonly toClient: ExecutorFrame[] = [];
@@ -263,7 +265,7 @@ class World {
         add("backend ends", () => this.#end());
       }
       add("batch", () => {
-        const lines = new Uint8Array([this.produced.length + 1]);
+        const lines = new TextEncoder().encode(`${this.produced.length}\n`);
         this.produced.push(lines);
         this.toTheExecutor({ type: "batch", lines });
       });
@@ -338,7 +340,7 @@ function play(schedule: readonly number[]): World {
     if (world.client.over && world.broken && !world.running && !world.executorPending) break;
     const useful = world.moves().find(([name]) => PROGRESS.includes(name)) ??
       world.moves().find(([name]) =>
-        /^(client|executor) (accept|total|cancel|stall)$/.test(name)
+        /^(client|executor) (accept|first|total|cancel|stall)$/.test(name)
       ) ??
       first!;
     useful[1]();
@@ -431,7 +433,7 @@ function receiptWith(
   change: Partial<SignedResponse["commitment"]>,
   trailerFinish = "stop",
 ): ClientEffect[] {
-  const client = new ClientSession({ request, requestHash: REQUEST_HASH, client: CLIENT });
+  const client = new ClientSession(ABOUT);
   client.handle({ type: "start" });
   const at = { nowMs: NOW_MS } as const;
   client.handle({
@@ -439,7 +441,11 @@ function receiptWith(
     frame: { type: "accept", requestHash: REQUEST_HASH },
     ...at,
   });
-  client.handle({ type: "frame", frame: { type: "delta", lines: new Uint8Array(1) }, ...at });
+  client.handle({
+    type: "frame",
+    frame: { type: "delta", lines: new TextEncoder().encode("x\n") },
+    ...at,
+  });
   const trailer = encodeTrailer({
     finish: trailerFinish,
     promptTokens: 3,
@@ -474,6 +480,7 @@ for (
     "for another model": { model: "other" },
     "at other prices": { outboundPrice: 1n },
     "for more tokens than asked for": { outboundTokens: 1001 },
+    "for more tokens than the request can have": { inboundTokens: 4099 },
     "for other tokens than its trailer": { inboundTokens: 4 },
     "from the future": { timestamp: BigInt(NOW_MS / 1000 + 3600) },
     "from the past": { timestamp: BigInt(NOW_MS / 1000 - 3600) },
@@ -486,6 +493,44 @@ for (
     assert.equal(fail.error.code, "receipt_invalid");
   });
 }
+
+for (
+  const [name, lines] of Object.entries({
+    "without its line feed": [0x61],
+    "of an empty line": [0x61, 0x0a, 0x0a],
+    "that is no UTF-8": [0xc3, 0x0a],
+  })
+) {
+  Deno.test(`a delta ${name} breaks the answer: its signed bytes would read differently`, () => {
+    const client = new ClientSession(ABOUT);
+    client.handle({ type: "start" });
+    const at = { nowMs: NOW_MS } as const;
+    client.handle({ type: "frame", frame: { type: "accept", requestHash: REQUEST_HASH }, ...at });
+    const effects = client.handle({
+      type: "frame",
+      frame: { type: "delta", lines: new Uint8Array(lines) },
+      ...at,
+    });
+    const fail = effects.find(({ type }) => type === "fail");
+    assert.ok(fail?.type === "fail");
+    assert.equal(fail.error.code, "protocol_violation");
+    assert.ok(!effects.some(({ type }) => type === "deliver"));
+  });
+}
+
+Deno.test("an executor that accepts and says nothing is cancelled, so that another can be asked", () => {
+  const client = new ClientSession(ABOUT);
+  client.handle({ type: "start" });
+  const accept = { type: "accept", requestHash: REQUEST_HASH } as const;
+  const accepted = client.handle({ type: "frame", frame: accept, nowMs: NOW_MS });
+  assert.ok(accepted.some((effect) => effect.type === "arm" && effect.timer === "first"));
+  const late = client.handle({ type: "timer", timer: "first" });
+  assert.ok(late.some((effect) => effect.type === "send" && effect.frame === "cancel"));
+  const fail = client.handle({ type: "timer", timer: "cancel" })
+    .find(({ type }) => type === "fail");
+  assert.ok(fail?.type === "fail");
+  assert.equal(fail.error.code, "backend_timeout");
+});
 
 Deno.test("a receipt signed by another than the executor asked is refused", () => {
   const world = new World();

@@ -7,6 +7,7 @@ import type { LlmRequestCommitment } from "../signing/typed_data.ts";
 
 /** An executor's side of the bargain. */
 export interface Terms {
+  /** Whom requests must name. */
   readonly executor: Address;
   /** What it offers under a model's name. */
   offer(model: string): ModelOffer | undefined;

@@ -1,13 +1,10 @@
 /** `--prompt`: one question, its answer as it comes, and how it was proven. @module */
 import type { Receipt } from "@lloom/core/net";
 import type { JsonObject } from "@lloom/core/protocol";
-import { print, printError } from "@lloom/host";
+import { print, printable, printableJson, printError } from "@lloom/host";
 import { saysSomething, textOf } from "./chat_chunk.ts";
 import type { CompleteOptions, LloomClient } from "./client.ts";
 import { type CompletionReport, reportOf } from "./report.ts";
-
-/** A stranger's text must not steer the terminal: everything but line feeds and tabs. */
-const CONTROLS = /(?![\n\t])\p{Cc}/gu;
 
 /** One question. */
 export interface Question {
@@ -81,12 +78,12 @@ export async function askAndPrint(
   let open = false;
   const onText = (text: string) => {
     onFirst();
-    print(terminal ? text.replace(CONTROLS, "\u{fffd}") : text);
+    print(terminal ? printable(text) : text);
     open = !text.endsWith("\n");
   };
   try {
     const report = await ask(client, question, options, format === "text" ? onText : () => {});
-    if (format === "json") print(`${JSON.stringify(report)}\n`);
+    if (format === "json") print(`${printableJson(report)}\n`);
     return report;
   } finally {
     if (open) print("\n");
@@ -100,7 +97,7 @@ export function printSummary(report: CompletionReport): void {
   const rate = streamMs > 0 ? (usage.completionTokens / (streamMs / 1000)).toFixed(0) : "–";
   printError([
     "",
-    `model      ${model} (${backend})`,
+    `model      ${printable(model)} (${printable(backend)})`,
     `executor   ${executor.peerId}`,
     `           ${executor.address}`,
     `tokens     ${usage.promptTokens} in, ${usage.completionTokens} out`,

@@ -4,13 +4,17 @@ import { isJsonObject, type JsonObject, parseJsonText } from "@lloom/core/protoc
 
 /** What one piece adds to one answer. Fields that Lloom does not know are there too. */
 export interface ChatChoice {
+  /** Which of the answers asked for. */
   readonly index: number;
+  /** What is added to its message. */
   readonly delta: JsonObject;
+  /** Why the answer ended; null before that. */
   readonly finish_reason: string | null;
 }
 
 /** One piece of an answer: the `choices` of an OpenAI `chat.completion.chunk`. */
 export interface ChatChunk {
+  /** What it adds to each answer. */
   readonly choices: readonly ChatChoice[];
 }
 

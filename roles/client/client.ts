@@ -51,7 +51,7 @@ export interface LloomClientOptions {
 
 /** How one request is routed. */
 export interface CompleteOptions {
-  /** @default balanced */
+  /** How an executor is chosen. @default balanced */
   readonly strategy?: Strategy;
   /** Base units per 1,000,000 tokens of prompt. @default no limit */
   readonly maxInboundPrice?: bigint;
@@ -195,6 +195,10 @@ export class LloomClient {
       : new TextEncoder().encode(JSON.stringify(request));
     const chat = parseChatRequest(body);
     const { timeoutMs = 300_000, signal } = options;
+    const { clock } = this.#peer;
+    let endMs: number | undefined;
+    // All attempts share the time; the search for executors is not counted.
+    const remainingMs = () => Math.max(1, (endMs ??= clock.now() + timeoutMs) - clock.now());
     return new Completion({
       candidates: () => this.#candidates(chat, body.length, options),
       observe: ({ announcement, offer }) =>
@@ -209,13 +213,13 @@ export class LloomClient {
               draftRequest(chat, {
                 executor,
                 offer,
-                nowMs: this.#peer.clock.now(),
-                timeoutMs,
+                nowMs: clock.now(),
+                timeoutMs: remainingMs(),
                 nonce: randomNonce(),
               }),
           },
           signal,
-          { timeoutMs },
+          { timeoutMs: remainingMs() },
         ),
       onFailover: ({ announcement: { peerId } }, { code }) =>
         log.info("executor {peerId} failed with {code}; asking the next one", { peerId, code }),

@@ -27,6 +27,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
   readonly #receipt = Promise.withResolvers<Receipt>();
   #started = false;
 
+  /** An answer that is asked for when it is first read. */
   constructor(components: CompletionComponents) {
     this.#components = components;
     // Whoever iterates gets the same error there.
@@ -38,6 +39,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
     return this.#receipt.promise;
   }
 
+  /** The pieces as they come. Leaving the loop cancels the request. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChatChunk, void> {
     for await (const lines of this.lines()) yield* readChunks(lines);
   }
@@ -86,7 +88,9 @@ export class Completion implements AsyncIterable<ChatChunk> {
         yield lines;
       }
       const receipt = await answer.receipt;
-      attempt.succeeded(receipt.response.commitment.outboundTokens);
+      // A claim of more tokens than bytes would only make the executor look fast.
+      const { outboundTokens } = receipt.response.commitment;
+      attempt.succeeded(Math.min(outboundTokens, receipt.content.length));
       this.#receipt.resolve(receipt);
       left = false;
       return undefined;

@@ -1,7 +1,7 @@
 /** `--discover-models` and `--query-model`: what the network offers. @module */
 import { toChecksumAddress } from "@lloom/core/identity";
 import { LloomError } from "@lloom/core/errors";
-import { print } from "@lloom/host";
+import { print, printable, printableJson } from "@lloom/host";
 import type { LloomClient } from "./client.ts";
 
 /**
@@ -19,7 +19,7 @@ export async function printModels(
   onFound();
   if (models.length === 0) throw new LloomError("no_executor", "discover models: none was found");
   if (format === "json") {
-    return print(json({ models }));
+    return print(`${printableJson({ models })}\n`);
   }
   printTable(
     ["MODEL", "EXECUTORS", "CONTEXT", "IN/1M", "OUT/1M", "FEATURES"],
@@ -59,7 +59,7 @@ export async function printExecutors(
     load: announcement.load,
     offer: announcement.models.find(({ id }) => id === model)!,
   }));
-  if (format === "json") return print(json({ model, executors }));
+  if (format === "json") return print(`${printableJson({ model, executors })}\n`);
   printTable(
     ["EXECUTOR", "BACKEND", "CONTEXT", "IN/1M", "OUT/1M", "LOAD", "AVAILABLE"],
     executors.map(({ peerId, offer, load }) => [
@@ -82,13 +82,9 @@ function range({ low, high }: { readonly low: bigint; readonly high: bigint }): 
   return low === high ? price(low) : `${price(low)}–${price(high)}`;
 }
 
-function json(value: unknown): string {
-  return JSON.stringify(value, (_, item) => typeof item === "bigint" ? `${item}` : item) + "\n";
-}
-
-/** Columns as wide as their widest cell. A peer's text may hold control characters: they are shown as `?`. */
+/** Columns as wide as their widest cell. A peer's text may hold control characters: they are not shown. */
 function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
-  const clean = (cell: string) => cell.replace(/\p{Cc}/gu, "?");
+  const clean = (cell: string) => printable(cell).replace(/\s/gu, " ");
   const all = [head, ...rows.map((row) => row.map(clean))];
   const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
   for (const row of all) {

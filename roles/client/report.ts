@@ -69,11 +69,11 @@ export function reportOf(receipt: Receipt, details: ReportDetails): CompletionRe
     request: {
       ...signed("LlmRequestCommitment", request.commitment, request.signature, domain),
       salt: toHex(receipt.salt),
-      body: new TextDecoder().decode(body),
+      body: text(body),
     },
     receipt: {
       ...signed("LlmResponseCommitment", response.commitment, response.signature, domain),
-      delivered: new TextDecoder().decode(receipt.content),
+      delivered: text(receipt.content),
     },
   };
 }
@@ -95,6 +95,11 @@ function signed(
     message: Object.fromEntries(fields),
     signature: toHex(signature),
   };
+}
+
+/** Bytes as text that has the same bytes again: the session has checked that they are UTF-8. */
+function text(bytes: Uint8Array): string {
+  return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
 }
 
 /** Milliseconds to a tenth. */

@@ -16,7 +16,7 @@ import manifest from "./deno.json" with { type: "json" };
 import { EXIT, EXIT_NOTES, type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { exitCodeOfSignal, exitOnUncaughtErrors, InterruptedError } from "./lifecycle.ts";
 import { startLogging } from "./logging.ts";
-import { print, printError } from "./terminal.ts";
+import { print, printable, printableJson, printError } from "./terminal.ts";
 
 /** The version of all packages of this workspace. */
 export const VERSION: string = manifest.version;
@@ -26,7 +26,9 @@ export type OutputFormat = "text" | "json";
 
 /** What a command works with once its settings are read. */
 export interface CommandContext<T extends CommonConfig> {
+  /** The settings. */
   readonly config: T;
+  /** How to print. */
   readonly format: OutputFormat;
   /** Whether this process carries Deno's flag that lets workers be restricted. */
   readonly sandboxWorkers: boolean;
@@ -36,6 +38,7 @@ export interface CommandContext<T extends CommonConfig> {
 
 /** What {@linkcode openCommand} needs of a commander command. */
 export interface ParsedCommand {
+  /** All flags, by commander's names. */
   optsWithGlobals(): object;
 }
 
@@ -160,6 +163,9 @@ function plainUsage(message: string): string {
 
 function printFailure(code: string, message: string, json: boolean): void {
   printError(
-    json ? `${JSON.stringify({ error: { code, message } })}\n` : `error: ${message} (${code})\n`,
+    // The message may be a peer's.
+    json
+      ? `${printableJson({ error: { code, message } })}\n`
+      : `error: ${printable(message)} (${code})\n`,
   );
 }

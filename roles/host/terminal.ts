@@ -2,7 +2,9 @@
 
 /** One of the two streams of a process. */
 export interface Output {
+  /** Writes some of the bytes; how many. */
   writeSync(bytes: Uint8Array): number;
+  /** Whether a person sees it. */
   isTerminal(): boolean;
 }
 
@@ -30,4 +32,21 @@ export function print(text: string): void {
 /** Writes messages for the person at the terminal. */
 export function printError(text: string): void {
   write(Deno.stderr, text);
+}
+
+/** What steers a terminal or turns the order of text around: all but line feeds and tabs. */
+const STEERING = /(?![\n\t])[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
+
+/** A stranger's text, safe to be shown on a terminal. */
+export function printable(text: string): string {
+  return text.replace(STEERING, "\u{fffd}");
+}
+
+/** A value as JSON that is safe to be shown on a terminal, amounts as decimal text. */
+export function printableJson(value: unknown): string {
+  const text = JSON.stringify(value, (_, item) => typeof item === "bigint" ? `${item}` : item);
+  return text.replace(
+    STEERING,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

@@ -18,6 +18,11 @@ export function bytes(minLength: number, maxLength: number = minLength): fc.Arbi
   return fc.uint8Array({ minLength, maxLength });
 }
 
+/** A name that can be shown as it is, as `Fields.word` reads it. */
+export function word(maxLength: number): fc.Arbitrary<string> {
+  return fc.stringMatching(/^[A-Za-z0-9._-]+$/, { maxLength });
+}
+
 /** Well-formed text, including a byte order mark and characters of four bytes. */
 export function text(maxLength: number): fc.Arbitrary<string> {
   return fc.string({
@@ -42,7 +47,7 @@ const required = { noNullPrototype: true } as const;
 /** One model at one executor. */
 export const offer: fc.Arbitrary<ModelOffer> = fc.record({
   id: text(256),
-  backend: text(64),
+  backend: word(64),
   contextLength: fc.nat(1 << 30),
   features: fc.array(text(64), { maxLength: 5 }),
   architecture: text(1024),

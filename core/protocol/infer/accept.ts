@@ -4,6 +4,7 @@ import { encodeCbor, type Fields } from "../cbor.ts";
 
 /** An acceptance. */
 export interface AcceptFrame {
+  /** Tells this message from others. */
   readonly type: "accept";
   /** hashStruct of the request that was accepted. */
   readonly requestHash: Hash;

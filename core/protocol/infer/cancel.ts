@@ -3,6 +3,7 @@ import { encodeCbor } from "../cbor.ts";
 
 /** A cancellation. It has no fields. */
 export interface CancelFrame {
+  /** Tells this message from others. */
   readonly type: "cancel";
 }
 

@@ -8,6 +8,7 @@ import { MAX_RESPONSE_FRAME_BYTES } from "../limits.ts";
 
 /** A piece of an answer. */
 export interface DeltaFrame {
+  /** Tells this message from others. */
   readonly type: "delta";
   /** One or more lines, each ended by a line feed. */
   readonly lines: Uint8Array;

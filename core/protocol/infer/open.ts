@@ -9,11 +9,13 @@ export const SALT_BYTES = 32;
 
 /** A request as it travels. */
 export interface OpenFrame {
+  /** Tells this message from others. */
   readonly type: "open";
   /** The chat request: exact bytes, which are hashed and never re-encoded. */
   readonly body: Uint8Array;
   /** {@linkcode SALT_BYTES} random bytes. */
   readonly salt: Uint8Array;
+  /** The commitment to the body, signed by the client. */
   readonly request: SignedRequest;
 }
 

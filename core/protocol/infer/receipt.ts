@@ -6,9 +6,11 @@ import { MAX_TRAILER_BYTES } from "../trailer.ts";
 
 /** The end of an answer. */
 export interface ReceiptFrame {
+  /** Tells this message from others. */
   readonly type: "receipt";
   /** The last line of the answer; part of its content hash (`trailer.ts`). */
   readonly trailer: Uint8Array;
+  /** The commitment to what was delivered, signed by the executor. */
   readonly response: SignedResponse;
 }
 

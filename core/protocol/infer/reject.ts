@@ -9,7 +9,9 @@ const MAX_RETRY_AFTER_MS = 86_400_000;
 
 /** A refusal, before the first delta. */
 export interface RejectFrame {
+  /** Tells this message from others. */
   readonly type: "reject";
+  /** Why the request is refused. */
   readonly error: ErrorData;
 }
 

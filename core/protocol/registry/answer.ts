@@ -17,6 +17,7 @@ import {
 
 /** One model, over all executors that offer it and meet the query. */
 export interface ModelSummary {
+  /** The model's name. */
   readonly id: string;
   /** Executors that offer it. */
   readonly executors: number;
@@ -34,12 +35,15 @@ export interface ModelSummary {
 
 /** From the lowest to the highest price. */
 export interface PriceRange {
+  /** The lowest. */
   readonly low: bigint;
+  /** The highest. */
   readonly high: bigint;
 }
 
 /** One executor. */
 export interface ListedExecutor {
+  /** Its last announcement, as it signed it. */
   readonly signed: SignedAnnouncement;
   /** Milliseconds since the registry last heard of it. */
   readonly lastSeenMsAgo: number;
@@ -57,11 +61,13 @@ export interface RegistryStatistics {
   readonly announcements: number;
   /** Queries answered since it started. */
   readonly queries: number;
+  /** Milliseconds since it started. */
   readonly uptimeMs: number;
 }
 
 /** Where a list goes on: the next query's `page.after`; absent on the last page. */
 export interface Paged {
+  /** What to ask for next. */
   readonly next?: string;
   /** Entries on all pages. */
   readonly total: number;

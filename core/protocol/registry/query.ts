@@ -18,6 +18,7 @@ export interface OfferFilters {
   readonly backend?: string;
   /** Tokens of prompt and answer together. */
   readonly minContextLength?: number;
+  /** What the model must be able to do. */
   readonly requiredFeatures?: readonly string[];
   /** Base units per 1,000,000 tokens of prompt. */
   readonly maxInboundPrice?: bigint;
@@ -36,7 +37,7 @@ export interface OfferFilters {
 export interface Page {
   /** The last key of the page before, as that answer's `next` gives it; absent for the first page. */
   readonly after?: string;
-  /** @default {MAX_PAGE_SIZE} */
+  /** The most entries of this page. @default {MAX_PAGE_SIZE} */
   readonly limit?: number;
 }
 
