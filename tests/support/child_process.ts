@@ -1,5 +1,8 @@
 /** Runs Deno programs as child processes, and reads what they print. @module */
 
+/** How long a text that a test waits for may take on a busy machine. */
+const PATIENCE_MS = 45_000;
+
 /** How a child process ended. */
 export interface ChildResult {
   readonly code: number;
@@ -86,6 +89,7 @@ class LineReader {
   }
 
   async line(containing: string): Promise<string> {
+    const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       for (let end; (end = this.#text.indexOf("\n", this.#from)) >= 0;) {
         const line = this.#text.slice(this.#from, end);
@@ -93,18 +97,20 @@ class LineReader {
         if (line.includes(containing)) return line;
       }
       if (this.#over) throw new Error(`read child: ended without a line with "${containing}"`);
-      await this.#progress.promise;
+      await this.#more(deadline);
     }
   }
 
   async printed(text: string): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS;
     while (!this.#text.includes(text)) {
       if (this.#over) throw new Error(`read child: ended without "${text}"`);
-      await this.#progress.promise;
+      await this.#more(deadline);
     }
   }
 
   async find(pattern: RegExp): Promise<string> {
+    const deadline = Date.now() + PATIENCE_MS;
     for (let from = 0;;) {
       for (let end; (end = this.#text.indexOf("\n", from)) >= 0;) {
         const line = this.#text.slice(from, end);
@@ -112,7 +118,7 @@ class LineReader {
         if (pattern.test(line)) return line;
       }
       if (this.#over) throw new Error(`read child: ended without a line like ${pattern}`);
-      await this.#progress.promise;
+      await this.#more(deadline);
     }
   }
 
@@ -124,6 +130,23 @@ class LineReader {
     this.#over = true;
     this.#advance();
     return this.#text;
+  }
+
+  /** Waits for more output. A test that would hang shows instead what there was. */
+  async #more(deadline: number): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(() => {
+      late.reject(new Error(`read child: not printed in time; the end of it was\n${this.#tail}`));
+    }, deadline - Date.now());
+    try {
+      await Promise.race([this.#progress.promise, late.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  get #tail(): string {
+    return this.#text.slice(-4000);
   }
 
   #advance(): void {

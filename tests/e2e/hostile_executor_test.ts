@@ -1,0 +1,333 @@
+/** What a hostile executor answers, and what the client makes of it. */
+import assert from "node:assert/strict";
+import { type Completion, textOf } from "@lloom/client";
+import { toHex } from "@lloom/core/bytes";
+import type { ErrorCode } from "@lloom/core/errors";
+import { addressOfPeerId, generateIdentity } from "@lloom/core/identity";
+import { createNode, type FrameStream, type LloomNode } from "@lloom/core/net";
+import {
+  decodeClientFrame,
+  encodeAccept,
+  encodeAnnouncement,
+  encodeDelta,
+  encodeReceipt,
+  encodeReject,
+  encodeSignedAnnouncement,
+  encodeTrailer,
+  LLM_PROTOCOL,
+  MAX_QUERY_BYTES,
+  MAX_REQUEST_FRAME_BYTES,
+  MAX_RESPONSE_BYTES,
+  type OpenFrame,
+  REGISTRY_PROTOCOL,
+} from "@lloom/core/protocol";
+import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
+import {
+  createSigner,
+  FREE_DOMAIN,
+  type LlmResponseCommitment,
+  noblePrimitives,
+} from "@lloom/core/signing";
+import { systemClock } from "@lloom/host/peer";
+import { keccak_256 } from "@noble/hashes/sha3";
+import { chat } from "../support/asking.ts";
+import { offer, verifier } from "../support/executor.ts";
+import { LOOPBACK, Network, PROCESS_TEST } from "../support/network.ts";
+
+const bytes = (text: string) => new TextEncoder().encode(text);
+const line = (content: string) =>
+  bytes(`{"choices":[{"index":0,"delta":{"content":"${content}"},"finish_reason":null}]}\n`);
+const ANSWER = line("yes");
+const TRAILER = encodeTrailer({
+  finish: "stop",
+  promptTokens: 1,
+  completionTokens: 1,
+  countedBy: "backend",
+});
+
+/** One request as the hostile executor has it in hand. */
+interface Asked {
+  readonly open: OpenFrame;
+  readonly requestHash: `0x${string}`;
+  readonly client: `0x${string}`;
+  readonly stream: FrameStream;
+  /** A receipt with an honest executor's content but for `change`, signed by this executor. */
+  receipt(change?: Partial<LlmResponseCommitment>): Promise<Uint8Array>;
+}
+
+/** An executor in this process that announces itself like any other, and answers as the test says. */
+class HostileExecutor implements AsyncDisposable {
+  #behave: (asked: Asked) => Promise<void> | void = () => {};
+
+  private constructor(readonly node: LloomNode) {}
+
+  static async start(): Promise<HostileExecutor> {
+    const identity = generateIdentity();
+    const key = identity.exportPrivateKey();
+    const signer = createSigner(noblePrimitives, FREE_DOMAIN, key);
+    const node = await createNode(
+      { listen: [LOOPBACK], dht: "server", loopbackOnly: true },
+      { privateKey: key },
+    );
+    const executor = new HostileExecutor(node);
+    const registry = new Registry({}, { clock: systemClock });
+    const queries = new RegistryServer({}, { registry, clock: systemClock });
+    await node.handle(REGISTRY_PROTOCOL, (stream) => queries.serve(stream), {
+      maxFrameBytes: MAX_QUERY_BYTES,
+    });
+    await node.handle(LLM_PROTOCOL, async (stream) => {
+      for (let message; (message = await stream.next()) !== undefined;) {
+        const open = decodeClientFrame(message);
+        if (open.type !== "open") return;
+        const { client, requestHash } = await verifier.verifyRequest(
+          open.request,
+          open.body,
+          open.salt,
+        );
+        const { model, inboundPrice, outboundPrice } = open.request.commitment;
+        await executor.#behave({
+          open,
+          client,
+          requestHash,
+          stream,
+          receipt: async (change) =>
+            encodeReceipt({
+              trailer: TRAILER,
+              response: await signer.signResponse({
+                requestHash,
+                client,
+                model,
+                contentHash: toHex(keccak_256.create().update(ANSWER).update(TRAILER).digest()),
+                inboundTokens: 1,
+                outboundTokens: 1,
+                inboundPrice,
+                outboundPrice,
+                timestamp: BigInt(Math.floor(Date.now() / 1000)),
+                success: true,
+                ...change,
+              }),
+            }),
+        });
+      }
+    }, { maxFrameBytes: MAX_REQUEST_FRAME_BYTES });
+    await node.start();
+    const timestamp = Date.now();
+    const { peerId, address } = identity;
+    const body = encodeAnnouncement({
+      kind: "initial",
+      peerId,
+      executor: address,
+      multiaddrs: node.multiaddrs(),
+      models: [offer({ id: "mock-model", inboundPrice: 0n, outboundPrice: 0n })],
+      load: { active: 0, queued: 0, capacity: 1 },
+      timestamp,
+      sequence: 1n,
+    });
+    const signature = await signer.signAnnouncement(
+      { peerId, timestamp: BigInt(timestamp), sequence: 1n },
+      body,
+    );
+    const judged = await acceptAnnouncement(encodeSignedAnnouncement({ body, signature }), {
+      verifier,
+      clock: systemClock,
+      addressOfPeerId,
+      registry,
+    });
+    assert.equal(judged.verdict, "accept");
+    return executor;
+  }
+
+  /** How it answers from now on. */
+  answers(behave: (asked: Asked) => Promise<void> | void): void {
+    this.#behave = behave;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.node.stop();
+  }
+}
+
+let network: Network;
+let hostile: HostileExecutor;
+
+Deno.test.beforeAll(async () => {
+  network = await Network.open(0);
+  hostile = await HostileExecutor.start();
+});
+
+Deno.test.afterAll(async () => {
+  await network?.[Symbol.asyncDispose]();
+  await hostile?.[Symbol.asyncDispose]();
+});
+
+async function complete(): Promise<Completion> {
+  const client = await network.client({ bootstrapNodes: hostile.node.multiaddrs() });
+  return client.complete(chat({ max_tokens: 8 }), { timeoutMs: 20_000 });
+}
+
+async function read(completion: Completion): Promise<string> {
+  let text = "";
+  for await (const chunk of completion) text += textOf(chunk);
+  return text;
+}
+
+async function honest({ requestHash, stream, receipt }: Asked): Promise<void> {
+  stream.send(encodeAccept({ requestHash }));
+  stream.send(encodeDelta({ lines: ANSWER }));
+  stream.send(await receipt());
+}
+
+/** The client must refuse that, with a code, and prove nothing by it. */
+function refuses(name: string, code: ErrorCode, behave: (asked: Asked) => Promise<void> | void) {
+  Deno.test({
+    name: `${name} is ${code} at the client`,
+    ...PROCESS_TEST,
+    fn: async () => {
+      hostile.answers(behave);
+      const completion = await complete();
+      await assert.rejects(read(completion), { code });
+      await assert.rejects(completion.receipt, { code });
+    },
+  });
+}
+
+/** An honest answer but for its receipt. */
+const withReceipt = (change: Partial<LlmResponseCommitment>) => async (asked: Asked) => {
+  asked.stream.send(encodeAccept(asked));
+  asked.stream.send(encodeDelta({ lines: ANSWER }));
+  asked.stream.send(await asked.receipt(change));
+};
+
+Deno.test({
+  name: "an honest answer by hand is taken, so that the others are refused for their faults",
+  ...PROCESS_TEST,
+  fn: async () => {
+    hostile.answers(honest);
+    const completion = await complete();
+    assert.equal(await read(completion), "yes");
+    assert.equal((await completion.receipt).executor.peerId, hostile.node.peerId);
+  },
+});
+
+refuses("other content than the receipt's", "receipt_invalid", async (asked) => {
+  asked.stream.send(encodeAccept(asked));
+  asked.stream.send(encodeDelta({ lines: line("no") }));
+  asked.stream.send(await asked.receipt());
+});
+refuses(
+  "a receipt for another request",
+  "receipt_invalid",
+  withReceipt({ requestHash: `0x${"11".repeat(32)}` }),
+);
+refuses(
+  "a receipt for another client",
+  "receipt_invalid",
+  withReceipt({ client: `0x${"11".repeat(20)}` }),
+);
+refuses("a receipt over more tokens", "receipt_invalid", withReceipt({ outboundTokens: 9 }));
+refuses("a receipt with a price", "receipt_invalid", withReceipt({ outboundPrice: 5n }));
+refuses("a receipt from yesterday", "receipt_invalid", withReceipt({ timestamp: 1n }));
+refuses(
+  "a receipt of failure for a whole answer",
+  "receipt_invalid",
+  withReceipt({ success: false }),
+);
+refuses("a receipt signed by another", "signer_mismatch", async (asked) => {
+  const stranger = createSigner(
+    noblePrimitives,
+    FREE_DOMAIN,
+    generateIdentity().exportPrivateKey(),
+  );
+  asked.stream.send(encodeAccept(asked));
+  asked.stream.send(encodeDelta({ lines: ANSWER }));
+  const { model } = asked.open.request.commitment;
+  const response = await stranger.signResponse({
+    requestHash: asked.requestHash,
+    client: asked.client,
+    model,
+    contentHash: toHex(keccak_256.create().update(ANSWER).update(TRAILER).digest()),
+    inboundTokens: 1,
+    outboundTokens: 1,
+    inboundPrice: 0n,
+    outboundPrice: 0n,
+    timestamp: BigInt(Math.floor(Date.now() / 1000)),
+    success: true,
+  });
+  asked.stream.send(encodeReceipt({ trailer: TRAILER, response }));
+});
+refuses("an answer without a receipt", "stream_broken", async ({ requestHash, stream }) => {
+  stream.send(encodeAccept({ requestHash }));
+  stream.send(encodeDelta({ lines: ANSWER }));
+  await stream.close();
+});
+refuses("an answer to another request", "protocol_violation", ({ stream }) => {
+  stream.send(encodeAccept({ requestHash: `0x${"11".repeat(32)}` }));
+});
+refuses("a delta before the answer was accepted", "protocol_violation", ({ stream }) => {
+  stream.send(encodeDelta({ lines: ANSWER }));
+});
+refuses("a rejection after the first delta", "protocol_violation", ({ requestHash, stream }) => {
+  stream.send(encodeAccept({ requestHash }));
+  stream.send(encodeDelta({ lines: ANSWER }));
+  stream.send(encodeReject({ error: { code: "overloaded", message: "no" } }));
+});
+refuses("what is no frame", "frame_malformed", ({ stream }) => {
+  stream.send(Uint8Array.of(0xff));
+});
+refuses("an answer without end", "protocol_violation", async ({ requestHash, stream }) => {
+  stream.send(encodeAccept({ requestHash }));
+  const lines = line("x".repeat(60_000));
+  for (let sent = 0; sent <= MAX_RESPONSE_BYTES; sent += lines.length) {
+    if (!stream.send(encodeDelta({ lines }))) await stream.drained();
+  }
+});
+
+Deno.test({
+  name: "lines that are no JSON are frame_malformed to whoever reads pieces, and end the request",
+  ...PROCESS_TEST,
+  fn: async () => {
+    hostile.answers(({ requestHash, stream }) => {
+      stream.send(encodeAccept({ requestHash }));
+      stream.send(encodeDelta({ lines: bytes("no json\n") }));
+    });
+    const completion = await complete();
+    await assert.rejects(read(completion), { code: "frame_malformed" });
+    await assert.rejects(completion.receipt, { code: "aborted" });
+  },
+});
+
+Deno.test({
+  name: "a delta after the receipt is no part of that answer, nor of the next one",
+  ...PROCESS_TEST,
+  fn: async () => {
+    hostile.answers(async (asked) => {
+      await honest(asked);
+      asked.stream.send(encodeDelta({ lines: line("smuggled") }));
+      hostile.answers(honest);
+    });
+    const client = await network.client({ bootstrapNodes: hostile.node.multiaddrs() });
+    const first = client.complete(chat());
+    assert.equal(await read(first), "yes");
+    const { content } = await first.receipt;
+    assert.equal(content.length, ANSWER.length + TRAILER.length);
+    const second = client.complete(chat());
+    await assert.rejects(read(second), { code: "protocol_violation" });
+    // That stream is gone; a new one carries the next request.
+    assert.equal(await read(client.complete(chat())), "yes");
+  },
+});
+
+Deno.test({
+  name: "the client's program exits with 6 on a receipt that proves other content",
+  ...PROCESS_TEST,
+  fn: async () => {
+    hostile.answers(withReceipt({ contentHash: `0x${"22".repeat(32)}` }));
+    const bootstrap = hostile.node.multiaddrs().flatMap((at) => ["--bootstrap-nodes", at]);
+    const { code, stdout, stderr } = await network.run(
+      ...["--prompt", "hi", "--model", "mock-model", "--format", "json", ...bootstrap],
+    );
+    assert.equal(code, 6);
+    assert.equal(stdout, "");
+    assert.equal(JSON.parse(stderr).error.code, "receipt_invalid");
+  },
+});
