@@ -4,7 +4,8 @@
  * @module
  */
 
-const CODES = [
+/** All codes. */
+export const ERROR_CODES = [
   // the caller, or time
   "aborted", // the caller cancelled
   "timeout", // a deadline of ours passed
@@ -50,9 +51,9 @@ const CODES = [
 ] as const;
 
 /** Why an operation failed. Codes are part of the wire protocol: peers see them in `reject` and in receipts. */
-export type ErrorCode = (typeof CODES)[number];
+export type ErrorCode = (typeof ERROR_CODES)[number];
 
-const KNOWN: ReadonlySet<string> = new Set(CODES);
+const KNOWN: ReadonlySet<string> = new Set(ERROR_CODES);
 
 /** Whether a text from outside is one of our codes. */
 export function isErrorCode(text: string): text is ErrorCode {
@@ -69,8 +70,11 @@ export interface LloomErrorOptions {
 
 /** A `LloomError` as plain data: it survives `postMessage` and CBOR. The cause stays behind. */
 export interface ErrorData {
+  /** Why it failed. */
   readonly code: ErrorCode;
+  /** The action, a colon, the state. */
   readonly message: string;
+  /** How long to wait before trying again, in milliseconds. */
   readonly retryAfterMs?: number;
 }
 
@@ -87,10 +91,14 @@ export interface ErrorData {
  * ```
  */
 export class LloomError extends Error {
+  /** The name of the class, in any realm. */
   override readonly name = "LloomError";
+  /** Why it failed. */
   readonly code: ErrorCode;
+  /** How long to wait before trying again, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
+  /** A failure; the message names the action, a colon, the state. */
   constructor(code: ErrorCode, message: string, options: LloomErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;

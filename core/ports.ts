@@ -24,6 +24,7 @@ export type RequestDraft = Omit<LlmRequestCommitment, "promptHash" | "systemProm
 
 /** A request as the client signed it. */
 export interface SignedRequest {
+  /** What was signed. */
   readonly commitment: LlmRequestCommitment;
   /** 65 bytes: r, s (low), recovery id 0 or 1. */
   readonly signature: Uint8Array;
@@ -31,12 +32,15 @@ export interface SignedRequest {
 
 /** A receipt as the executor signed it. */
 export interface SignedResponse {
+  /** What was signed. */
   readonly commitment: LlmResponseCommitment;
+  /** 65 bytes: r, s (low), recovery id 0 or 1. */
   readonly signature: Uint8Array;
 }
 
 /** Signs with this node's key. */
 export interface Signer {
+  /** The Ethereum address of the key. */
   readonly address: Address;
   /**
    * Hashes body and system prompt with the salt, and signs the whole.
@@ -48,6 +52,7 @@ export interface Signer {
     salt: Uint8Array,
     systemPrompt: string,
   ): Promise<SignedRequest & { readonly requestHash: Hash }>;
+  /** Signs a receipt. */
   signResponse(commitment: LlmResponseCommitment): Promise<SignedResponse>;
   /** Signs an announcement over the hash of its exact bytes. */
   signAnnouncement(
@@ -105,6 +110,7 @@ export interface InferenceJob {
   readonly body: Uint8Array;
   /** What the body must agree with. */
   readonly commitment: LlmRequestCommitment;
+  /** What the commitment's `promptHash` was salted with. */
   readonly salt: Uint8Array;
 }
 
@@ -114,7 +120,9 @@ export interface InferenceEnd {
   readonly trailer: Uint8Array;
   /** keccak256 over every batch and the trailer. */
   readonly contentHash: Hash;
+  /** Tokens of the prompt. */
   readonly promptTokens: number;
+  /** Tokens of the answer. */
   readonly completionTokens: number;
   /** Whether the model finished by itself. */
   readonly success: boolean;
@@ -134,6 +142,7 @@ export interface InferenceSink {
 export interface InferenceRun {
   /** Stops reading from the model until {@linkcode InferenceRun.resume}; a few batches may still come. */
   pause(): void;
+  /** Reads on. */
   resume(): void;
   /** Stops the model at once. `end` follows with what was delivered, or `fail` if nothing was. */
   cancel(reason: ErrorData): void;

@@ -29,8 +29,11 @@ export interface AnnouncerOptions {
 
 /** What an {@linkcode Announcer} works with. */
 export interface AnnouncerComponents {
+  /** Dates announcements and times heartbeats. */
   readonly clock: Clock;
+  /** Signs with the key of the PeerId. */
   readonly signer: Signer;
+  /** Who announces. */
   readonly peerId: string;
   /** What there is to say now. */
   readonly offering: () => Offering;
@@ -49,6 +52,7 @@ export class Announcer {
   #settling = false;
   #stopped = false;
 
+  /** An announcer that says nothing until it is started. */
   constructor(options: AnnouncerOptions, components: AnnouncerComponents) {
     this.#options = {
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,

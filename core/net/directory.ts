@@ -33,6 +33,7 @@ const LAST_ROUND_MS = 2_000;
 
 /** What a {@linkcode Directory} works with. */
 export interface DirectoryComponents extends VerifyComponents {
+  /** Reaches registries and the DHT. */
   readonly node: Pick<
     LloomNode,
     "connections" | "onPeerConnected" | "openStream" | "findProviders"
@@ -43,7 +44,9 @@ export interface DirectoryComponents extends VerifyComponents {
 
 /** What is looked for: the executors of a model, or all. */
 export interface Wanted {
+  /** Its name; absent for any. */
   readonly model?: string;
+  /** What its offer must meet. */
   readonly filters?: OfferFilters;
 }
 
@@ -51,6 +54,7 @@ export interface Wanted {
 export class Directory {
   readonly #components: DirectoryComponents;
 
+  /** A directory of what a node can reach. */
   constructor(components: DirectoryComponents) {
     this.#components = components;
   }

@@ -23,7 +23,6 @@ import {
   encodeReject,
   type OpenFrame,
 } from "../protocol/infer/mod.ts";
-import { IDLE_STREAM_MS } from "../protocol/limits.ts";
 import {
   type ExecutorEffect,
   type ExecutorEvent,
@@ -32,6 +31,7 @@ import {
   type ExecutorTimer,
 } from "../session/executor_session.ts";
 import { checkTerms, type Terms } from "../session/terms.ts";
+import { IdleTimer } from "./idle_timer.ts";
 
 /** Limits of an {@linkcode InferServer}. */
 export interface InferServerOptions extends ExecutorSessionOptions {
@@ -41,10 +41,15 @@ export interface InferServerOptions extends ExecutorSessionOptions {
 
 /** What an {@linkcode InferServer} works with. */
 export interface InferServerComponents {
+  /** Times requests. */
   readonly clock: Clock;
+  /** Signs receipts. */
   readonly signer: Signer;
+  /** Checks requests. */
   readonly verifier: Verifier;
+  /** Refuses a request that was served before. */
   readonly nonces: NonceStore;
+  /** What a request must meet. */
   readonly terms: Terms;
   /** What serves a model that {@linkcode Terms} offers. */
   readonly inference: (model: string) => Inference | undefined;
@@ -54,11 +59,13 @@ export interface InferServerComponents {
 
 /** How a request ended, for statistics and records. */
 export interface ServedRequest {
+  /** Its model, as the client named it. */
   readonly model: string;
   /** Who asked; absent if that was not established. */
   readonly client?: Address;
   /** The receipt, if one was signed. */
   readonly response?: SignedResponse;
+  /** Why it was refused or cut short; absent if it was not. */
   readonly error?: ErrorData;
   /** From the request's arrival, in milliseconds. */
   readonly durationMs: number;
@@ -73,6 +80,7 @@ export class InferServer {
   readonly #running = new Set<Serving>();
   #stopping = false;
 
+  /** A server without streams yet. */
   constructor(options: InferServerOptions, components: InferServerComponents) {
     this.#options = options;
     this.#components = components;
@@ -167,39 +175,6 @@ export class InferServer {
     } catch (cause) {
       stream.abort(LloomError.wrap(cause, "stream_broken"));
     }
-  }
-}
-
-/** Closes a stream on which no request came for a while. */
-class IdleTimer {
-  readonly #clock: Clock;
-  readonly #stream: MessageStream;
-  #disarm: (() => void) | undefined;
-  #closed = false;
-
-  constructor(clock: Clock, stream: MessageStream) {
-    this.#clock = clock;
-    this.#stream = stream;
-  }
-
-  start(): void {
-    this.stop();
-    if (this.#closed) return;
-    this.#disarm = this.#clock.setTimer(
-      IDLE_STREAM_MS,
-      () => this.#stream.abort(new LloomError("timeout", "serve stream: idle")),
-    );
-  }
-
-  stop(): void {
-    this.#disarm?.();
-    this.#disarm = undefined;
-  }
-
-  /** Stops for good: the stream is over. */
-  close(): void {
-    this.#closed = true;
-    this.stop();
   }
 }
 

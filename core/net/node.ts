@@ -39,7 +39,9 @@ const systemClock: Clock = {
 
 /** Who opened a stream to us. */
 export interface RemotePeer {
+  /** Proved by the connection's handshake. */
   readonly peerId: string;
+  /** The Ethereum address of the same key. */
   readonly address: Address;
 }
 
@@ -56,6 +58,7 @@ export interface HandleOptions {
 
 /** How a stream is opened. */
 export interface OpenOptions {
+  /** Gives up opening it. */
   readonly signal?: AbortSignal;
   /** Largest message accepted. */
   readonly maxFrameBytes: number;

@@ -21,7 +21,7 @@ export interface NodeOptions {
   readonly gossip?: boolean;
   /** Never dials, nor accepts a connection from, another machine. @default false */
   readonly loopbackOnly?: boolean;
-  /** @default DEFAULT_MAX_CONNECTIONS */
+  /** Connections at once, in both directions. @default DEFAULT_MAX_CONNECTIONS */
   readonly maxConnections?: number;
 }
 
@@ -29,7 +29,7 @@ export interface NodeOptions {
 export interface NodeComponents {
   /** 32 bytes: the secp256k1 key that PeerId and Ethereum address follow from. */
   readonly privateKey: Uint8Array;
-  /** @default the system's */
+  /** Time. @default the system's */
   readonly clock?: Clock;
 }
 
@@ -48,14 +48,19 @@ export type Verdict = "accept" | "ignore" | "reject";
 
 /** A peer, and where it may be reached. */
 export interface PeerAddresses {
+  /** Who. */
   readonly peerId: string;
+  /** Where. */
   readonly multiaddrs: readonly string[];
 }
 
 /** One connection, for people to look at. */
 export interface ConnectionInfo {
+  /** Who is at the other end. */
   readonly peerId: string;
+  /** The multiaddr of the other end. */
   readonly remoteAddress: string;
+  /** Which side dialled: `inbound` if the other. */
   readonly direction: "inbound" | "outbound";
   /** Through a relay, with its limits on bytes and time. */
   readonly limited: boolean;

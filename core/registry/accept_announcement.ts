@@ -17,7 +17,9 @@ import type { Admission, Registry } from "./registry.ts";
 
 /** What an announcement is verified with. */
 export interface VerifyComponents {
+  /** Checks its signature. */
   readonly verifier: Verifier;
+  /** Tells how old it is. */
   readonly clock: Clock;
   /** The Ethereum address in a PeerId (`core/identity`). @throws {LloomError} `identity_invalid` */
   readonly addressOfPeerId: (peerId: string) => Address;
@@ -76,7 +78,7 @@ export async function acceptAnnouncement(
   }
 }
 
-/** @throws {LloomError} `announcement_stale` for one dated further ahead than clocks may differ */
+/** Refuses an announcement from the future. @throws {LloomError} `announcement_stale` for one dated further ahead than clocks may differ */
 export function assertNotAhead({ timestamp }: Announcement, clock: Clock): void {
   if (timestamp > clock.now() + MAX_CLOCK_SKEW_S * 1000) {
     throw new LloomError("announcement_stale", "verify announcement: dated ahead of this clock");

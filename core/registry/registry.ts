@@ -10,7 +10,7 @@ import {
 
 /** What bounds a registry. */
 export interface RegistryOptions {
-  /** @default {MAX_EXECUTORS} */
+  /** Executors kept at once. @default {MAX_EXECUTORS} */
   readonly maxExecutors?: number;
   /** At most what an announcement may hold. @default {MAX_MODELS_PER_EXECUTOR} */
   readonly maxModelsPerExecutor?: number;
@@ -24,6 +24,7 @@ export interface RegistryOptions {
 export interface RegistryEntry {
   /** The exact bytes, to hand on. */
   readonly signed: SignedAnnouncement;
+  /** What they say. */
   readonly announcement: Announcement;
   /**
    * Unix milliseconds of the announcement's own date, or of its arrival if that is earlier: a late
@@ -59,7 +60,7 @@ export class Registry {
   readonly #byModel = new Map<string, Map<string, RegistryEntry>>();
   #applied = 0;
 
-  /** @throws {RangeError} if an option is not a positive integer, or stale comes after gone */
+  /** An empty registry. @throws {RangeError} if an option is not a positive integer, or stale comes after gone */
   constructor(options: RegistryOptions, { clock }: { readonly clock: Clock }) {
     this.#clock = clock;
     this.#maxExecutors = positive(options.maxExecutors ?? MAX_EXECUTORS);

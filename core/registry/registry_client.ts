@@ -17,7 +17,8 @@ import {
 } from "./accept_announcement.ts";
 import type { RegistryEntry } from "./registry.ts";
 
-const ANSWER_TYPES = {
+/** What answers each type of query. */
+export const ANSWER_TYPES = {
   list_models: "models",
   find_model: "executors",
   executors: "executors",

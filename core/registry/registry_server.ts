@@ -27,6 +27,7 @@ export class RegistryServer {
   readonly #startedAt: number;
   #queries = 0;
 
+  /** A server of what is in a registry. */
   constructor(
     options: RegistryServerOptions,
     { registry, clock }: { readonly registry: Registry; readonly clock: Clock },

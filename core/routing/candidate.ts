@@ -5,10 +5,13 @@ import type { Observations, Observed } from "./observations.ts";
 
 /** One executor's offer of one model, with what this node knows of it. */
 export interface Candidate {
+  /** What the executor says of itself. */
   readonly announcement: Announcement;
+  /** What it says of the model. */
   readonly offer: ModelOffer;
   /** When it was last heard of, in Unix milliseconds. */
   readonly lastSeen: number;
+  /** How it has served this node. */
   readonly observed: Observed;
 }
 

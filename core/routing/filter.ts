@@ -5,6 +5,7 @@ import type { Candidate } from "./candidate.ts";
 
 /** What a request needs, and what its sender is willing to pay. */
 export interface Requirements {
+  /** The model's name. */
   readonly model: string;
   /** What the model must be able to do. */
   readonly features?: readonly string[];

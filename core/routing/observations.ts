@@ -111,6 +111,7 @@ export class Observations {
   readonly #options: Required<ObservationsOptions>;
   readonly #executors = new Map<string, Executor>();
 
+  /** Observations of nobody yet. */
   constructor(options: ObservationsOptions, { clock }: { readonly clock: Clock }) {
     this.#clock = clock;
     this.#options = {

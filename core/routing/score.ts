@@ -3,9 +3,9 @@ import type { Candidate } from "./candidate.ts";
 
 /** How large a request is expected to be; what a token costs or takes depends on its side. */
 export interface Demand {
-  /** @default {500} */
+  /** Tokens of the prompt. @default {500} */
   readonly promptTokens?: number;
-  /** @default {500} */
+  /** Tokens of the answer. @default {500} */
   readonly completionTokens?: number;
 }
 
@@ -13,13 +13,13 @@ const USUAL_TOKENS = 500;
 
 /** How much each penalty weighs in {@linkcode penalties}; only their proportions matter. */
 export interface Weights {
-  /** @default {0.3} */
+  /** For what the request costs. @default {0.3} */
   readonly price?: number;
-  /** @default {0.3} */
+  /** For how long the answer takes. @default {0.3} */
   readonly latency?: number;
-  /** @default {0.3} */
+  /** For requests that ended badly. @default {0.3} */
   readonly reliability?: number;
-  /** @default {0.1} */
+  /** For how busy the executor is. @default {0.1} */
   readonly load?: number;
 }
 

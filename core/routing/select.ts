@@ -24,6 +24,7 @@ export type Strategy =
 
 /** What a selection depends on besides the candidates. */
 export interface SelectComponents {
+  /** Tells which announcements are stale. */
   readonly clock: Pick<Clock, "now">;
   /** From 0 up to but not including 1. @default {Math.random} */
   readonly random?: () => number;
