@@ -34,6 +34,7 @@ const PROVIDE_TIMEOUT_MS = 60_000;
 
 /** How an executor is started, besides its settings. */
 export interface ExecutorOptions {
+  /** Takes all permissions from the workers but those that each needs; needs Deno's `--unstable-worker-options`. */
   readonly sandboxWorkers: boolean;
   /** Ask every model first, and leave out what fails. @default false */
   readonly test?: boolean;

@@ -9,7 +9,9 @@ const MAX_TOKENS = 16;
 
 /** How one model did. */
 export interface ModelTest {
+  /** Which model. */
   readonly model: string;
+  /** How long it took, in milliseconds. */
   readonly durationMs: number;
   /** Absent if it answered. */
   readonly error?: ErrorData;

@@ -17,11 +17,13 @@ const KEPT_LOG_CHARACTERS = 4_000;
 
 /** Which role, and what it may reach. */
 export interface LaunchOptions {
+  /** Which role. */
   readonly role: RoleName;
   /** The only directory that it may write to. */
   readonly dataDir: string;
   /** The only hosts that it may reach or listen on, each with or without a port. */
   readonly hosts: readonly string[];
+  /** Its command line. */
   readonly args: readonly string[];
   /** Gives up starting. */
   readonly signal: AbortSignal;
@@ -29,7 +31,9 @@ export interface LaunchOptions {
 
 /** A role at work in its own process. */
 export interface LaunchedRole {
+  /** The number of its process. */
   readonly pid: number;
+  /** Who it is, and where. */
   readonly ready: ReadyInfo;
   /** Stops it in order; after a while, without. */
   stop(): Promise<void>;

@@ -24,8 +24,10 @@ export interface SignalOptions {
 
 /** A command that a signal ended before it was done. */
 export class InterruptedError extends LloomError {
+  /** Which signal. */
   readonly signal: Deno.Signal;
 
+  /** The end of what a signal has stopped. */
   constructor(signal: Deno.Signal) {
     super("aborted", `run command: stopped by ${signal}`);
     this.signal = signal;
@@ -151,9 +153,13 @@ export function exitOnUncaughtErrors(): void {
 
 /** What a service tells when it accepts work. */
 export interface ReadyInfo {
+  /** Which role. */
   readonly role: string;
+  /** Who it is on the network. */
   readonly peerId: string;
+  /** Its Ethereum address, with EIP-55's checksum. */
   readonly address: string;
+  /** Where it may be reached. */
   readonly multiaddrs: readonly string[];
 }
 

@@ -20,8 +20,11 @@ export const systemClock: Clock = {
 
 /** How a role takes part in the network. */
 export interface PeerOptions {
+  /** Where it listens, and how it joins. */
   readonly network: NetworkConfig;
+  /** Whether it keeps the DHT's records, or only asks. */
   readonly dht: "server" | "client";
+  /** Whether it relays for others, or is reached through relays. */
   readonly relay: "server" | "client";
   /** Whether it hears, forwards and publishes announcements. */
   readonly gossip: boolean;
@@ -31,10 +34,15 @@ export interface PeerOptions {
 
 /** A running peer. */
 export interface Peer {
+  /** Who it is. */
   readonly identity: Identity;
+  /** In which domain it signs. */
   readonly domain: SigningDomain;
+  /** The system's. */
   readonly clock: Clock;
+  /** Signs and checks in workers. */
   readonly crypto: CryptoWorkers & Signer;
+  /** Its node. */
   readonly node: LloomNode;
   /** Ends the node, then the workers. */
   stop(): Promise<void>;

@@ -17,11 +17,13 @@ const PROVIDE_TIMEOUT_MS = 60_000;
 
 /** How a validator is started, besides its settings. */
 export interface ValidatorOptions {
+  /** Takes all permissions from the workers; needs Deno's `--unstable-worker-options`. */
   readonly sandboxWorkers: boolean;
 }
 
 /** A validator at work. */
 export class Validator {
+  /** The executors heard of. */
   readonly registry: Registry;
   readonly #peer: Peer;
   readonly #stopping = new AbortController();

@@ -16,11 +16,15 @@ import {
 
 /** `[client.defaults]`: what a request takes that does not say otherwise. */
 export interface RequestDefaults {
+  /** The model to ask; absent: it must be named. */
   readonly model: string | undefined;
   /** Absent: the model's own. */
   readonly temperature: number | undefined;
+  /** The most tokens of answer. */
   readonly maxTokens: number;
+  /** Said to the model first; absent for none. */
   readonly systemPrompt: string | undefined;
+  /** For the whole answer. */
   readonly requestTimeoutSecs: number;
 }
 
@@ -29,25 +33,33 @@ export type SelectionStrategy = "best-price" | "fastest" | "balanced" | "specifi
 
 /** How much each quality counts in the `balanced` strategy; only their ratios matter. */
 export interface SelectionWeights {
+  /** For what the request costs. */
   readonly price: number;
+  /** For how long the answer takes. */
   readonly latency: number;
+  /** For requests that ended badly. */
   readonly reliability: number;
 }
 
 /** `[executor_selection]` */
 export interface SelectionConfig {
+  /** How one is chosen. */
   readonly strategy: SelectionStrategy;
   /** PeerIds or Ethereum addresses. */
   readonly preferredExecutors: readonly string[];
   /** Base units per 1,000,000 tokens; absent for no bound. */
   readonly maxInboundPrice: bigint | undefined;
+  /** Base units per 1,000,000 tokens; absent for no bound. */
   readonly maxOutboundPrice: bigint | undefined;
+  /** For the `balanced` strategy. */
   readonly weights: SelectionWeights;
 }
 
 /** A client's configuration. */
 export interface ClientConfig extends CommonConfig {
+  /** `[client]` */
   readonly client: { readonly defaults: RequestDefaults };
+  /** `[executor_selection]` */
   readonly executorSelection: SelectionConfig;
 }
 

@@ -20,13 +20,19 @@ export type LogLevel = "trace" | "debug" | "info" | "warning" | "error" | "fatal
 
 /** `[network]` */
 export interface NetworkConfig {
+  /** Multiaddrs to join through. */
   readonly bootstrapNodes: readonly string[];
   /** Never empty for a role that listens: {@linkcode NetworkConfig.port} gives the default. */
   readonly listenAddresses: readonly string[];
+  /** Multiaddrs to announce besides those that are found. */
   readonly externalAddresses: readonly string[];
+  /** TCP port to listen on, where no listen address is named. */
   readonly port: number;
+  /** Whether peers are looked for on the local network. */
   readonly enableMdns: boolean;
+  /** Whether the node relays, or is reached through relays. */
   readonly enableRelay: boolean;
+  /** Connections at once. */
   readonly maxConnections: number;
 }
 
@@ -34,14 +40,19 @@ export interface NetworkConfig {
 export interface IdentityConfig {
   /** Hex text, from the environment or a flag only. */
   readonly privateKey: string | undefined;
+  /** The key's file; absent: `identity.key` in the data directory. */
   readonly privateKeyPath: string | undefined;
+  /** Whether a key is made where there is no file. */
   readonly generateIfMissing: boolean;
 }
 
 /** `[logging]` */
 export interface LoggingConfig {
+  /** Records below it are dropped. */
   readonly level: LogLevel;
+  /** How records are written. */
   readonly format: "text" | "json";
+  /** Where they are written; absent: standard error. */
   readonly file: string | undefined;
 }
 
@@ -53,17 +64,25 @@ export interface StorageConfig {
 
 /** `[blockchain]`; all absent on a network without a chain. */
 export interface BlockchainConfig {
+  /** URL of the chain's JSON-RPC. */
   readonly rpcUrl: string | undefined;
+  /** Address of the verifying contract. */
   readonly contractAddress: string | undefined;
+  /** Number of the chain, as in EIP-155. */
   readonly chainId: number | undefined;
 }
 
 /** What every role's configuration has. */
 export interface CommonConfig {
+  /** `[network]` */
   readonly network: NetworkConfig;
+  /** `[identity]` */
   readonly identity: IdentityConfig;
+  /** `[logging]` */
   readonly logging: LoggingConfig;
+  /** `[storage]` */
   readonly storage: StorageConfig;
+  /** `[blockchain]` */
   readonly blockchain: BlockchainConfig;
 }
 
@@ -71,8 +90,9 @@ export interface CommonConfig {
 export interface CommonDefaults {
   /** TCP port to listen on by default; undefined for a role that does not listen. */
   readonly port: number | undefined;
-  /** @default `--port <number>` */
+  /** The flag that sets the port. @default `--port <number>` */
   readonly portFlag?: string;
+  /** Connections at once by default. */
   readonly maxConnections: number;
   /** Whether the role takes part in relaying by default. */
   readonly relay: boolean;

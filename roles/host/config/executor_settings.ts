@@ -29,33 +29,45 @@ export type BackendKind =
 
 /** One `[[llm_backends]]`. */
 export interface BackendConfig {
+  /** How messages and logs call it. */
   readonly name: string;
+  /** What speaks there. */
   readonly kind: BackendKind;
   /** Absent for an embedded model only. */
   readonly endpoint: string | undefined;
+  /** The variable that holds the API key; absent for none. */
   readonly apiKeyEnv: string | undefined;
+  /** The API key itself, from the environment or a flag only. */
   readonly apiKey: string | undefined;
   /** Empty for all that the backend offers. */
   readonly supportedModels: readonly string[];
   /** From the name announced to the backend's own. */
   readonly aliases: Readonly<Record<string, string>>;
+  /** Tokens of prompt and answer together; absent: as the backend says. */
   readonly contextLength: number | undefined;
   /** Requests per minute. */
   readonly rateLimit: number | undefined;
+  /** Requests that the backend serves at once. */
   readonly maxConcurrent: number;
+  /** Requests that may wait for it. */
   readonly maxQueue: number;
+  /** How long it may take to connect, or be silent. */
   readonly timeoutSecs: number;
 }
 
 /** Prices in base units per 1,000,000 tokens. */
 export interface ModelPrice {
+  /** Of prompts; absent for the default. */
   readonly inboundPrice: bigint | undefined;
+  /** Of answers; absent for the default. */
   readonly outboundPrice: bigint | undefined;
 }
 
 /** `[pricing]` */
 export interface PricingConfig {
+  /** Base units per 1,000,000 tokens of prompt. */
   readonly defaultInboundPrice: bigint;
+  /** Base units per 1,000,000 tokens of answer. */
   readonly defaultOutboundPrice: bigint;
   /** By model; what is absent there takes the default. */
   readonly models: ReadonlyMap<string, ModelPrice>;
@@ -63,17 +75,25 @@ export interface PricingConfig {
 
 /** `[executor]` */
 export interface ServiceConfig {
+  /** Requests served at once, over all backends. */
   readonly maxConcurrentRequests: number;
+  /** Requests that may wait. */
   readonly maxQueueSize: number;
+  /** For one whole answer. */
   readonly requestTimeoutSecs: number;
+  /** Between two heartbeats. */
   readonly announceIntervalSecs: number;
+  /** Between two looks at what the backends offer. */
   readonly modelRefreshSecs: number;
 }
 
 /** An executor's configuration. */
 export interface ExecutorConfig extends CommonConfig {
+  /** `[[llm_backends]]` */
   readonly llmBackends: readonly BackendConfig[];
+  /** `[pricing]` */
   readonly pricing: PricingConfig;
+  /** `[executor]` */
   readonly executor: ServiceConfig;
 }
 

@@ -22,6 +22,7 @@ export interface ConfigSources {
 
 /** A configuration, and what the user should be told about it. */
 export interface ResolvedConfig<T> {
+  /** The values, each checked. */
   readonly config: T;
   /** One line each: unknown variables, settings that are unwise. */
   readonly warnings: readonly string[];

@@ -4,7 +4,9 @@ import type { Table } from "./setting.ts";
 
 /** One role's settings, and the rules that hold between them. */
 export interface RoleSettings<T extends CommonConfig> {
+  /** Which role. */
   readonly role: RoleName;
+  /** Every setting. */
   readonly table: Table<T>;
   /** Whether the role accepts connections, so that a port becomes a listen address. */
   readonly listens: boolean;

@@ -7,6 +7,7 @@
 
 /** One value: how it is read, checked, and described. */
 export interface Setting<T> {
+  /** Tells it from tables. */
   readonly kind: "setting";
   /** What is allowed, to follow "must be": `an integer from 1 to 65535`. */
   readonly allowed: string;
@@ -14,12 +15,15 @@ export interface Setting<T> {
   readonly fallback: T;
   /** How the manual shows the default, where the value itself does not tell. */
   readonly fallbackText: string | undefined;
+  /** Whether it must be given. */
   readonly required: boolean;
   /** The value from TOML; undefined if it is not allowed. */
   readonly parse: (raw: unknown) => T | undefined;
   /** The text of a variable or a flag as TOML would give it. */
   readonly fromText: (text: string) => unknown;
+  /** What it is for: sentences, the first for `--help`. */
   readonly doc: string;
+  /** The variable that sets it, beside the file. */
   readonly env: string | undefined;
   /** As commander takes it: `--log-level <level>`. */
   readonly flag: string | undefined;
@@ -31,15 +35,21 @@ export interface Setting<T> {
 
 /** A TOML table with known keys. */
 export interface Group<T> {
+  /** Tells it from other nodes. */
   readonly kind: "group";
+  /** What it is for. */
   readonly doc: string;
+  /** Its keys. */
   readonly table: Table<T>;
 }
 
 /** A TOML array of tables, `[[name]]`. */
 export interface Groups<T> {
+  /** Tells it from other nodes. */
   readonly kind: "groups";
+  /** What they are for. */
   readonly doc: string;
+  /** The keys of each. */
   readonly table: Table<T>;
   /** The most entries allowed. */
   readonly max: number;
@@ -47,9 +57,13 @@ export interface Groups<T> {
 
 /** A TOML table whose keys are names that the user chooses. */
 export interface NamedGroups<T> {
+  /** Tells it from other nodes. */
   readonly kind: "named";
+  /** What they are for. */
   readonly doc: string;
+  /** The keys of each. */
   readonly table: Table<T>;
+  /** The most entries allowed. */
   readonly max: number;
 }
 
@@ -67,18 +81,27 @@ export type AnyNode = Setting<unknown> | Group<unknown> | Groups<unknown> | Name
 
 /** What can be said about a setting besides its type. */
 export interface SettingOptions {
+  /** As in {@linkcode Setting}. */
   readonly env?: string;
+  /** As in {@linkcode Setting}. */
   readonly flag?: string;
+  /** As in {@linkcode Setting}. */
   readonly alias?: string;
+  /** As in {@linkcode Setting}. */
   readonly required?: boolean;
+  /** As in {@linkcode Setting}. */
   readonly notInFile?: string;
+  /** As in {@linkcode Setting}. */
   readonly fallbackText?: string;
 }
 
 /** How one type of value is read. */
 export interface ValueType<T> {
+  /** As in {@linkcode Setting}. */
   readonly allowed: string;
+  /** As in {@linkcode Setting}. */
   readonly parse: (raw: unknown) => T | undefined;
+  /** As in {@linkcode Setting}. */
   readonly fromText: (text: string) => unknown;
 }
 

@@ -11,14 +11,19 @@ import { type Group, integer, setting } from "./setting.ts";
 
 /** `[registry]` */
 export interface RegistryConfig {
+  /** Silence after which an executor counts as unavailable. */
   readonly staleSecs: number;
+  /** Silence after which an executor is forgotten. */
   readonly goneSecs: number;
+  /** Executors kept at once. */
   readonly maxExecutors: number;
+  /** At most what an announcement may hold. */
   readonly maxModelsPerExecutor: number;
 }
 
 /** A validator's configuration. */
 export interface ValidatorConfig extends CommonConfig {
+  /** `[registry]` */
   readonly registry: RegistryConfig;
 }
 

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 
 /** One database of this process. */
 export interface DatabaseOptions {
+  /** The database's file. */
   readonly path: string;
   /** Creates the tables, in one transaction, where they are not there yet. */
   readonly schema: string;

@@ -20,6 +20,7 @@ const PRUNE_EVERY_MS = 30_000;
 
 /** Where and how much is remembered. */
 export interface SqliteNonceStoreOptions {
+  /** The database's file. */
   readonly path: string;
   /** Nonces remembered at once. @default MAX_LIVE_NONCES */
   readonly maxNonces?: number;
@@ -51,7 +52,7 @@ export class SqliteNonceStore implements NonceStore {
   #pending: Pending[] = [];
   #nextPruneMs: number;
 
-  /** @throws {LloomError} `config_invalid` if the database cannot be opened by this process alone */
+  /** Opens or makes the database. @throws {LloomError} `config_invalid` if the database cannot be opened by this process alone */
   constructor(
     options: SqliteNonceStoreOptions,
     components: { readonly clock: Pick<Clock, "now"> },
