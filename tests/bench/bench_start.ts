@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { startDeno } from "../support/child_process.ts";
 import { type Figure, figure, show } from "./figures.ts";
 import { type Market, MODEL, withMarket } from "./market.ts";
-import { residentMb } from "./process_stats.ts";
+import { type Memory, memory } from "./process_stats.ts";
 
 const RUNS = 7;
 
@@ -21,14 +21,14 @@ export interface StartResult {
   readonly firstTokenMs: Figure;
   /** The same for a program that only prints: what Deno itself takes here, now. */
   readonly emptyProgramMs: Figure;
-  /** Resident memory of idle roles, in megabytes; empty where it cannot be measured. */
-  readonly residentMb: Readonly<Record<string, number>>;
+  /** Of idle roles; empty where it cannot be measured. */
+  readonly idle: Readonly<Record<string, Memory>>;
 }
 
 /** Measures all. */
 export async function benchStart(): Promise<StartResult> {
   return await withMarket(async (market) => {
-    const resident = await measureMemory(market);
+    const idle = await measureMemory(market);
     const firstTokenMs: number[] = [];
     const emptyProgramMs: number[] = [];
     await timeToOutput(clientCommand(market)); // fills Deno's caches
@@ -39,7 +39,7 @@ export async function benchStart(): Promise<StartResult> {
     return {
       firstTokenMs: figure(firstTokenMs),
       emptyProgramMs: figure(emptyProgramMs),
-      residentMb: resident,
+      idle,
     };
   });
 }
@@ -72,7 +72,7 @@ async function timeToOutput(args: readonly string[]): Promise<number> {
   return firstMs;
 }
 
-async function measureMemory({ pids, bootstrapNodes }: Market): Promise<Record<string, number>> {
+async function measureMemory({ pids, bootstrapNodes }: Market): Promise<Record<string, Memory>> {
   const client = startDeno([
     ...["-A", "--unstable-worker-options", here("./testdata/idle_client.ts")],
     ...[MODEL, ...bootstrapNodes],
@@ -83,8 +83,8 @@ async function measureMemory({ pids, bootstrapNodes }: Market): Promise<Record<s
     const all = { client: client.pid, executor: pids.executor, validator: pids.validator };
     return Object.fromEntries(
       Object.entries(all).flatMap(([name, pid]) => {
-        const megabytes = residentMb(pid);
-        return megabytes === undefined ? [] : [[name, Math.round(megabytes)]];
+        const held = memory(pid);
+        return held === undefined ? [] : [[name, held]];
       }),
     );
   } finally {
@@ -94,9 +94,10 @@ async function measureMemory({ pids, bootstrapNodes }: Market): Promise<Record<s
 }
 
 /** Prints the result for people. */
-export function printStart({ firstTokenMs, emptyProgramMs, residentMb }: StartResult): void {
+export function printStart({ firstTokenMs, emptyProgramMs, idle }: StartResult): void {
   console.log(`start to first token of --prompt: ${show(firstTokenMs, 0)} ms`);
   console.log(`start to output of an empty program: ${show(emptyProgramMs, 0)} ms`);
-  const memory = Object.entries(residentMb).map(([name, mb]) => `${name} ${mb}`);
-  console.log(`resident memory of idle roles: ${memory.join(", ") || "not measured here"} MB`);
+  if (Object.keys(idle).length === 0) return console.log("memory: only measured on Linux");
+  console.log("memory of idle roles, MB");
+  console.table(idle);
 }

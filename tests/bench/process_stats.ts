@@ -12,9 +12,21 @@ export function cpuMs(pid: number): number | undefined {
   return (Number(fields[11]) + Number(fields[12])) * (1000 / TICKS_PER_SECOND);
 }
 
-/** Memory of a process that is not swapped out, in megabytes (10^6 bytes). */
-export function residentMb(pid: number): number | undefined {
+/** Memory of a process, in megabytes (10^6 bytes). */
+export interface Memory {
+  /** All that is in memory now. */
+  readonly residentMb: number;
+  /** Its own part: without the pages of Deno's program file, which all processes share. */
+  readonly privateMb: number;
+}
+
+/** What a process holds in memory. */
+export function memory(pid: number): Memory | undefined {
   if (Deno.build.os !== "linux") return undefined;
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024 / 1e6;
+  const megabytes = (field: string): number => {
+    const kilobytes = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status)?.[1];
+    return Math.round(Number(kilobytes) * 1024 / 1e6);
+  };
+  return { residentMb: megabytes("VmRSS"), privateMb: megabytes("RssAnon") };
 }
