@@ -1,7 +1,7 @@
 /** The body of a request: an OpenAI chat-completion request, as exact bytes. @module */
 import { LloomError } from "../errors.ts";
 import { isJsonObject, type JsonObject, parseJson } from "./json.ts";
-import { MAX_BODY_BYTES, MAX_MODEL_NAME_BYTES } from "./limits.ts";
+import { MAX_BODY_BYTES, MAX_JSON_VALUES, MAX_MODEL_NAME_BYTES } from "./limits.ts";
 import { truncateUtf8 } from "./text.ts";
 
 /** What Lloom itself needs to know of a chat request. Everything else passes through in `raw`. */
@@ -60,7 +60,7 @@ function stops(raw: JsonObject): readonly string[] {
  * @throws {LloomError} `request_invalid`, `frame_malformed`, `frame_too_large`
  */
 export function parseChatRequest(body: Uint8Array): ChatRequest {
-  const raw = parseJson(body, MAX_BODY_BYTES);
+  const raw = parseJson(body, MAX_BODY_BYTES, MAX_JSON_VALUES);
   if (!isJsonObject(raw)) fail("body", "an object");
   return readChatRequest(raw);
 }

@@ -121,15 +121,15 @@ Deno.test("a body above the limit is refused before it is read", () => {
 });
 
 Deno.test("hostile bodies give coded errors only", () => {
-  const malformed = [
-    "",
-    "[".repeat(MAX_BODY_BYTES),
-    '{"a":'.repeat(MAX_BODY_BYTES / 5),
-    '{"model":"m","messages":[{"role":"user"}]',
-  ];
-  for (const text of malformed) {
+  const refused = [
+    ["", "frame_malformed"],
+    ["[".repeat(MAX_BODY_BYTES), "frame_too_large"],
+    ['{"a":'.repeat(MAX_BODY_BYTES / 5), "frame_too_large"],
+    ['{"model":"m","messages":[{"role":"user"}]', "frame_malformed"],
+  ] as const;
+  for (const [text, why] of refused) {
     const body = new TextEncoder().encode(text);
-    assert.throws(() => parseChatRequest(body), code("frame_malformed"));
+    assert.throws(() => parseChatRequest(body), code(why));
   }
   const proto = new TextEncoder().encode(`{"__proto__":${JSON.stringify(hello)}}`);
   assert.throws(() => parseChatRequest(proto), code("request_invalid"));

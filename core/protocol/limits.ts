@@ -19,6 +19,13 @@ export const MAX_RESPONSE_BYTES = 32 << 20;
  * 8 MiB of empty maps take a gigabyte and seconds to decode.
  */
 export const MAX_CBOR_ITEMS = 16_384;
+/**
+ * JSON values in one chat request: a thousand messages with twenty tool calls each, or two hundred
+ * tools with rich schemas. Without it, 8 MiB of empty objects take 175 MiB.
+ */
+export const MAX_JSON_VALUES = 100_000;
+/** Lists and objects in each other in any JSON: schemas of tools have ten or twenty. */
+export const MAX_JSON_DEPTH = 128;
 /** Largest announcement: 50 models with all fields. Gossip carries it to every node, so it is kept small. */
 export const MAX_ANNOUNCEMENT_BYTES = 64 << 10;
 /** An announcement with its signature, as gossip carries it and registries hand it on. */
