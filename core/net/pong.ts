@@ -1,5 +1,5 @@
 /** Answers libp2p's ping. @module */
-import type { Libp2p, Stream } from "@libp2p/interface";
+import type { Libp2p, Stream, StreamMessageEvent } from "@libp2p/interface";
 import { PING_IDLE_MS } from "../protocol/limits.ts";
 
 /** https://github.com/libp2p/specs/blob/master/ping/ping.md */
@@ -28,10 +28,21 @@ function echo(stream: Stream): void {
   stream.addEventListener("message", ({ data }) => {
     clearTimeout(timer);
     timer = setTimeout(expire, PING_IDLE_MS);
-    // A peer that does not read its answers is not measuring anything.
-    if (!stream.send(data)) stream.abort(new Error("answer ping: unread"));
+    answer(stream, data);
   });
-  stream.addEventListener("end", end);
+  // Data that came in the same frame as the end is handed out after "end", but in the same turn.
+  stream.addEventListener("end", () => queueMicrotask(end));
   stream.addEventListener("close", () => clearTimeout(timer));
   if (stream.readableEnded) end();
+}
+
+/** What is thrown in a listener ends the process, so nothing may be, whatever state the peer brought about. */
+function answer(stream: Stream, data: StreamMessageEvent["data"]): void {
+  if (stream.writeStatus !== "writable") return;
+  try {
+    // A peer that does not read its answers is not measuring anything.
+    if (!stream.send(data)) stream.abort(new Error("answer ping: unread"));
+  } catch (cause) {
+    stream.abort(new Error("answer ping: not sent", { cause }));
+  }
 }
