@@ -12,25 +12,19 @@ export const ZERO_HASH: Hash = `0x${"0".repeat(64)}`;
 /** 20 zero bytes. */
 export const ZERO_ADDRESS: Address = `0x${"0".repeat(40)}`;
 
-const DIGITS = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
-
 /** Bytes as `0x…` text. */
 export function toHex(bytes: Uint8Array): Hex {
-  let text = "0x";
-  for (let i = 0; i < bytes.length; i++) text += DIGITS[bytes[i]!];
-  return text as Hex;
+  return `0x${bytes.toHex()}`;
 }
 
 /** `0x…` text, of either case, as bytes. @throws {TypeError} if it is not hex of whole bytes */
 export function fromHex(text: string): Uint8Array<ArrayBuffer> {
-  if (!/^0x(?:[0-9a-fA-F]{2})*$/.test(text)) {
-    throw new TypeError("parse hex: not 0x and byte pairs");
+  if (!text.startsWith("0x")) throw new TypeError("parse hex: no 0x before it");
+  try {
+    return Uint8Array.fromHex(text.slice(2));
+  } catch (cause) {
+    throw new TypeError("parse hex: not byte pairs", { cause });
   }
-  const bytes = new Uint8Array((text.length - 2) / 2);
-  for (let i = 0; i < bytes.length; i++) {
-    bytes[i] = parseInt(text.slice(2 + 2 * i, 4 + 2 * i), 16);
-  }
-  return bytes;
 }
 
 /** All parts, one after the other. */
