@@ -1,30 +1,27 @@
 /** What hostile peers send to a live executor and a live validator, and what becomes of it. */
 import assert from "node:assert/strict";
-import { type Address, fromHex, toHex } from "@lloom/core/bytes";
+import { fromHex, toHex } from "@lloom/core/bytes";
 import type { ErrorCode } from "@lloom/core/errors";
 import { generateIdentity } from "@lloom/core/identity";
 import { createNode } from "@lloom/core/net";
 import type { RequestDraft, SignedRequest, Signer } from "@lloom/core/ports";
 import {
-  decodeExecutorFrame,
   encodeCbor,
   encodeFrame,
   encodeOpen,
   encodeSignedAnnouncement,
-  type ExecutorFrame,
   LLM_PROTOCOL,
   MAX_REQUEST_FRAME_BYTES,
-  parseChatRequest,
   REGISTRY_PROTOCOL,
 } from "@lloom/core/protocol";
-import { draftRequest, randomNonce } from "@lloom/core/session";
 import { createSigner, FREE_DOMAIN, noblePrimitives } from "@lloom/core/signing";
 import { systemClock } from "@lloom/host/peer";
 import { ask, chat } from "../support/asking.ts";
-import { executor as announcer, offer } from "../support/executor.ts";
+import { executor as announcer } from "../support/executor.ts";
 import { mockText } from "../support/mock_llm_server.ts";
 import { Network, PROCESS_TEST, type RunningRole } from "../support/network.ts";
 import { RawPeer, type RawStream } from "../support/raw_peer.ts";
+import { BODY, nextFrame, SALT, signedRequest } from "../support/raw_request.ts";
 
 let network: Network;
 let victim: RunningRole;
@@ -50,32 +47,23 @@ function test(name: string, fn: () => Promise<void>): void {
       await fn();
       const stream = await connect();
       stream.sendFrame(await openFrame());
-      assert.equal((await next(stream))?.type, "accept");
+      assert.equal((await nextFrame(stream))?.type, "accept");
       assert.equal(await text(stream), mockText(16));
     },
   });
 }
 
-const BODY = new TextEncoder().encode(JSON.stringify(chat()));
-const SALT = new Uint8Array(32).fill(7);
 const nowS = (): bigint => BigInt(Math.floor(Date.now() / 1000));
 
 function connect(): Promise<RawStream> {
   return peer.open(victim.ready.multiaddrs[0]!, LLM_PROTOCOL);
 }
 
-async function signed(
+function signed(
   change: Partial<RequestDraft> = {},
   signer: Signer = peer.signer,
 ): Promise<SignedRequest> {
-  const draft = draftRequest(parseChatRequest(BODY), {
-    executor: victim.ready.address.toLowerCase() as Address,
-    offer: offer({ id: "mock-model", inboundPrice: 0n, outboundPrice: 0n }),
-    nowMs: Date.now(),
-    timeoutMs: 10_000,
-    nonce: randomNonce(),
-  });
-  return await signer.signRequest({ ...draft, ...change }, BODY, SALT, "");
+  return signedRequest(signer, victim.ready.address, change);
 }
 
 async function openFrame(
@@ -85,16 +73,11 @@ async function openFrame(
   return encodeOpen({ body: BODY, salt: SALT, request: await signed(change, signer) });
 }
 
-async function next({ frames }: RawStream): Promise<ExecutorFrame | undefined> {
-  const message = await frames.next();
-  return message && decodeExecutorFrame(message);
-}
-
 /** The answer's text, up to its receipt. */
 async function text(stream: RawStream): Promise<string> {
   let text = "";
   for (;;) {
-    const frame = await next(stream);
+    const frame = await nextFrame(stream);
     if (frame?.type === "receipt") return text;
     assert.ok(frame?.type === "delta", `expected a delta, got ${frame?.type}`);
     for (const line of new TextDecoder().decode(frame.lines).trimEnd().split("\n")) {
@@ -105,7 +88,7 @@ async function text(stream: RawStream): Promise<string> {
 
 /** The code of the refusal that comes next. */
 async function refusal(stream: RawStream): Promise<ErrorCode> {
-  const frame = await next(stream);
+  const frame = await nextFrame(stream);
   assert.ok(frame?.type === "reject", `expected a reject, got ${frame?.type}`);
   return frame.error.code;
 }
@@ -153,7 +136,7 @@ for (
     stream.sendFrame(await openFrame(change));
     assert.equal(await refusal(stream), code);
     stream.sendFrame(await openFrame());
-    assert.equal((await next(stream))?.type, "accept");
+    assert.equal((await nextFrame(stream))?.type, "accept");
     assert.equal(await text(stream), mockText(16));
   });
 }
@@ -202,7 +185,7 @@ test("a replayed request is refused as request_replayed, on its stream and on an
   const frame = await openFrame();
   const stream = await connect();
   stream.sendFrame(frame);
-  assert.equal((await next(stream))?.type, "accept");
+  assert.equal((await nextFrame(stream))?.type, "accept");
   await text(stream);
   stream.sendFrame(frame);
   assert.equal(await refusal(stream), "request_replayed");

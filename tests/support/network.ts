@@ -10,7 +10,7 @@ import { manifestFlags, manifestOf } from "@lloom/host/manifest";
 import { systemClock } from "@lloom/host/peer";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Child, type ChildOptions, type ChildResult, startDeno } from "./child_process.ts";
+import { type Child, type ChildResult, startDeno } from "./child_process.ts";
 import { verifier } from "./executor.ts";
 import { type MockLlmOptions, type MockLlmServer, startMockLlmServer } from "./mock_llm_server.ts";
 
@@ -164,15 +164,14 @@ export class Network implements AsyncDisposable {
   }
 
   /** Starts the client's program. */
-  command(args: readonly string[], options: ChildOptions = {}): Child {
+  command(args: readonly string[], { bootstrap = this.bootstrap }: StartOptions = {}): Child {
     const dataDir = join(this.#dir, "client");
-    const bootstrap = this.bootstrap.flatMap((address) => ["--bootstrap-nodes", address]);
-    return this.track(
-      startDeno(
-        [...roleArguments("client", dataDir), "--data-dir", dataDir, ...bootstrap, ...args],
-        options,
-      ),
-    );
+    return this.track(startDeno([
+      ...roleArguments("client", dataDir),
+      ...["--data-dir", dataDir],
+      ...bootstrap.flatMap((address) => ["--bootstrap-nodes", address]),
+      ...args,
+    ]));
   }
 
   /** Runs the client's program to its end. */
@@ -245,10 +244,12 @@ export class Network implements AsyncDisposable {
   }
 }
 
-/** Waits for a role's ready line. @throws with the role's log if it ends before */
+/** Waits for a role's ready line. @throws with exit code and log if it ends before */
 export async function readyOf(child: Child): Promise<ReadyInfo> {
   const ready = await child.line('"event":"ready"').catch(async (cause) => {
-    throw new Error(`start role: ${(await child.ended).stderr}`, { cause });
+    kill(child, "SIGKILL");
+    const { code, stderr } = await child.ended;
+    throw new Error(`start role: exit code ${code}\n${stderr}`, { cause });
   });
   return JSON.parse(ready) as ReadyInfo;
 }
