@@ -46,10 +46,11 @@ const CONTRACTS = {
 } as const;
 
 /** The name of a contract. */
-export type ContractName = keyof typeof CONTRACTS;
+export type ContractName = "LloomChannels" | "ExecutorBond";
 
 /** A contract on a chain. */
 export interface DeployedContract {
+  /** Where it is; the same on every chain. */
   readonly address: Hex;
   /** keccak256 of what created it. */
   readonly initCodeHash: Hex;
@@ -61,7 +62,9 @@ export interface DeployedContract {
 
 /** What was deployed, and where. */
 export interface Deployment {
+  /** Number of the chain, as in EIP-155. */
   readonly chainId: number;
+  /** What is there now. */
   readonly contracts: Readonly<Record<ContractName, DeployedContract>>;
 }
 
@@ -69,6 +72,7 @@ export interface Deployment {
 export interface DeployOptions {
   /** Of the chain's node; http or https. */
   readonly rpcUrl: string;
+  /** The key of the account that pays for gas. */
   readonly privateKey: Hex;
 }
 

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = new URL("../", import.meta.url);
 
 /** Types of npm packages that ours are made with; to `deno doc` they look like hidden ones of ours. */
-const FOREIGN_TYPES = ["Command", "CommandUnknownOpts"];
+const FOREIGN_TYPES = ["Command", "CommandUnknownOpts", "Hex"];
 
 interface Manifest {
   readonly workspace?: readonly string[];
