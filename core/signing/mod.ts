@@ -1,5 +1,6 @@
 /** What Lloom nodes sign, and how it is hashed, signed and checked. @module */
 export * from "./encode.ts";
+export * from "./ethereum_signature.ts";
 export * from "./noble_primitives.ts";
 export * from "./primitives.ts";
 export * from "./signer.ts";
