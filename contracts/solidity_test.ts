@@ -11,7 +11,7 @@ for (const { name, run } of checks()) {
     ignore: forge === undefined,
     fn: async () => {
       const result = await run(false);
-      assert.equal(result?.code, 0, result?.output);
+      assert.equal(result?.code, 0, result?.output ?? "it did not run");
     },
   });
 }
