@@ -50,6 +50,7 @@ export async function startBackend(
       endpoint,
       connectTimeoutMs: timeoutSecs * 1000,
       idleTimeoutMs: timeoutSecs * 1000,
+      extraFields: config.extraFields,
       ...(config.apiKeyEnv !== undefined && { apiKeyEnv: config.apiKeyEnv }),
       ...(config.apiKey !== undefined && { apiKey: config.apiKey }),
     }),

@@ -32,6 +32,8 @@ export interface ChatRunComponents {
   readonly model: string;
   /** Tokens of prompt and answer together, if known. */
   readonly contextLength?: number;
+  /** Fields of requests that pass besides those known to be harmless. @default none */
+  readonly extraFields?: ReadonlySet<string>;
   /** Told what the operator should know; never a text of a peer. */
   warn(message: string): void;
 }
@@ -118,7 +120,7 @@ export class ChatRun implements InferenceRun {
   }
 
   async #run(keccak: IHasher): Promise<void> {
-    const request = checkRequest(this.#job, keccak);
+    const request = checkRequest(this.#job, keccak, this.#components.extraFields);
     checkLength(request, this.#components.contextLength);
     const lines = new AnswerLines(keccak.init(), (batch) => this.#sink.batch(batch));
     let usage: TokenUsage | undefined;

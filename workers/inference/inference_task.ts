@@ -20,6 +20,7 @@ const COUNT_TIMEOUT_MS = 2000;
 interface Task {
   readonly backend: ChatBackend;
   readonly names: ModelNames;
+  readonly extraFields: ReadonlySet<string>;
   readonly totalTimeoutMs: number;
 }
 
@@ -58,7 +59,9 @@ function makeBackend(options: ResolvedOptions<InferenceOptions>): ChatBackend {
 function start(options: ResolvedOptions<InferenceOptions>): void {
   const { totalTimeoutMs } = options;
   try {
-    task = { backend: makeBackend(options), names: new ModelNames(options), totalTimeoutMs };
+    const extraFields = new Set(options.kind === "embedded" ? [] : options.extraFields);
+    const names = new ModelNames(options);
+    task = { backend: makeBackend(options), names, extraFields, totalTimeoutMs };
   } catch (thrown) {
     task = LloomError.wrap(thrown, "config_invalid", "start backend");
   }
@@ -85,12 +88,13 @@ function sinkOf(id: number): InferenceSink {
 function run(id: number, job: InferenceJob): void {
   try {
     if (task instanceof LloomError) throw task;
-    const { backend, names, totalTimeoutMs } = task;
+    const { backend, names, extraFields, totalTimeoutMs } = task;
     const { backendModel, contextLength } = names.find(job.model);
     const components = {
       backend,
       warn,
       model: backendModel,
+      extraFields,
       ...(contextLength !== undefined && { contextLength }),
     };
     const options = { totalTimeoutMs, countTimeoutMs: COUNT_TIMEOUT_MS };

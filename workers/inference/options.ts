@@ -40,6 +40,11 @@ export interface ServerInferenceOptions extends CommonInferenceOptions {
   readonly apiKeyEnv?: string;
   /** The API key itself, where it does not come from the environment. */
   readonly apiKey?: string;
+  /**
+   * Fields of requests that the server gets besides those known to be harmless, unchecked: anybody
+   * may send them. @default none
+   */
+  readonly extraFields?: readonly string[];
   /** From a request to the head of its answer. Long, as servers load models on demand. @default 60000 */
   readonly connectTimeoutMs?: number;
   /** Between two pieces of an answer. @default 60000 */

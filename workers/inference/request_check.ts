@@ -6,6 +6,7 @@ import type { InferenceJob } from "@lloom/core/ports";
 import { type ChatRequest, parseChatRequest, systemPrompt } from "@lloom/core/protocol";
 import { TEMPERATURE_SCALE, TEMPERATURE_UNSET } from "@lloom/core/signing";
 import type { IHasher } from "hash-wasm";
+import { restrictRequest } from "./request_fields.ts";
 
 function disagree(what: string): never {
   throw new LloomError("request_invalid", `check request: body and commitment differ in ${what}`);
@@ -18,11 +19,16 @@ function systemPromptHash(prompt: string, salt: Uint8Array, keccak: IHasher): Ha
 
 /**
  * The request, bound by its commitment: its `maxTokens` is what each answer may have so that all
- * together stay within what the client pays for.
+ * together stay within what the client pays for. It holds only what may reach a model server.
  * @param keccak a keccak-256 that nobody else is using
- * @throws {LloomError} `request_invalid`
+ * @param extraFields fields that the operator lets pass besides those known to be harmless
+ * @throws {LloomError} `request_invalid`, `feature_unsupported`
  */
-export function checkRequest(job: InferenceJob, keccak: IHasher): ChatRequest {
+export function checkRequest(
+  job: InferenceJob,
+  keccak: IHasher,
+  extraFields: ReadonlySet<string> = new Set(),
+): ChatRequest {
   const { commitment, salt, body } = job;
   let request: ChatRequest;
   try {
@@ -44,5 +50,6 @@ export function checkRequest(job: InferenceJob, keccak: IHasher): ChatRequest {
   }
   const share = Math.floor(commitment.maxTokens / request.n);
   if (share < 1) disagree("maxTokens: less than one for each answer");
-  return { ...request, maxTokens: Math.min(request.maxTokens ?? share, share) };
+  const maxTokens = Math.min(request.maxTokens ?? share, share);
+  return { ...restrictRequest(request, extraFields), maxTokens };
 }

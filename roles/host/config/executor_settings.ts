@@ -53,6 +53,8 @@ export interface BackendConfig {
   readonly maxQueue: number;
   /** How long it may take to connect, or be silent. */
   readonly timeoutSecs: number;
+  /** Fields of requests passed on besides those known to be harmless. */
+  readonly extraFields: readonly string[];
 }
 
 /** Prices in base units per 1,000,000 tokens. */
@@ -166,6 +168,13 @@ const BACKENDS: Groups<BackendConfig> = {
       120,
       "The longest silence of the backend: before its answer, and between two parts of it.",
       { alias: "timeout" },
+    ),
+    extraFields: setting(
+      list(pattern(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "a field's name"), 64),
+      [],
+      "Fields of requests to pass on besides those in docs/protocol.md, such as " +
+        "`chat_template_kwargs`. Anybody on the network may send them, with any value.",
+      { fallbackText: "none" },
     ),
   },
 };

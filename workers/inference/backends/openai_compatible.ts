@@ -165,13 +165,7 @@ export class OpenAiCompatibleBackend implements ChatBackend {
 
   #body(model: string, { raw, maxTokens }: ChatRequest): JsonObject {
     const limited = maxTokens === undefined ? raw : this.#dialect.limit(raw, maxTokens);
-    const options = isJsonObject(raw.stream_options) ? raw.stream_options : {};
-    return {
-      ...limited,
-      model,
-      stream: true,
-      stream_options: { ...options, include_usage: true },
-    };
+    return { ...limited, model, stream: true, stream_options: { include_usage: true } };
   }
 
   async *#readStream(
