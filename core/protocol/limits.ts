@@ -89,6 +89,12 @@ export const STREAM_CLOSE_TIMEOUT_MS = 10_000;
 export const DEFAULT_MAX_CONNECTIONS = 500;
 /** Inbound connections being negotiated at once: each costs a key exchange. */
 export const MAX_PENDING_CONNECTIONS = 64;
+/** How long an accepted connection may take to become a WebSocket, before libp2p's own time limits hold. */
+export const WEB_SOCKET_HANDSHAKE_MS = 10_000;
+/** How long a WebSocket waits for its peer to confirm that it closes. */
+export const WEB_SOCKET_CLOSE_MS = 2_000;
+/** Largest WebSocket message, before encryption and identity are settled; libp2p writes 64 KiB at a time. */
+export const MAX_WEB_SOCKET_MESSAGE_BYTES = 1 << 20;
 /** Inbound connections per second from one host. Many peers may share an address behind a NAT or in a demo. */
 export const MAX_CONNECTIONS_PER_HOST_PER_S = 50;
 /** Addresses of one peer that are tried before it counts as unreachable. */
