@@ -13,6 +13,7 @@ const receiptOf = (peerId: string) =>
   ({
     executor: { peerId },
     response: { commitment: { outboundTokens: 1 } },
+    content: LINE,
   }) as unknown as Receipt;
 
 /** An executor that says so many pieces, then proves its answer, or fails. */
