@@ -1,36 +1,25 @@
 /**
- * Deploys the contracts to a chain, at the same address on every chain: through the deterministic
- * deployment proxy (https://github.com/Arachnid/deterministic-deployment-proxy), which is itself
- * deployed if the chain lacks it.
+ * Deploys the contracts to a chain, at the same addresses on every chain: through the deterministic
+ * deployment proxy, which is itself deployed if the chain lacks it.
  * @module
  */
 import {
-  concatHex,
   createPublicClient,
   createWalletClient,
   defineChain,
   type Hex,
   http,
-  parseEther,
   type PublicClient,
   type TransactionReceipt,
 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
+import { creationData, PROXY, PROXY_COST, PROXY_CREATOR, PROXY_TRANSACTION } from "./create2.ts";
 import { EXECUTOR_BOND_ADDRESS, LLOOM_CHANNELS_ADDRESS } from "./generated/addresses.ts";
 import { EXECUTOR_BOND_INIT_CODE, LLOOM_CHANNELS_INIT_CODE } from "./generated/init_code.ts";
 import {
   EXECUTOR_BOND_INIT_CODE_HASH,
   LLOOM_CHANNELS_INIT_CODE_HASH,
 } from "./generated/init_code_hashes.ts";
-
-const PROXY = "0x4e59b44847b379578588920cA78FbF26c0B4956C";
-const SALT: Hex = `0x${"00".repeat(32)}`;
-/** Nobody has this account's key: its one transaction was signed by choosing the signature. */
-const PROXY_DEPLOYER = "0x3fab184622dc19b6109349b94811493bf45362";
-/** Gas limit times gas price of that transaction. */
-const PROXY_COST = parseEther("0.01");
-const PROXY_TRANSACTION: Hex =
-  "0xf8a58085174876e800830186a08080b853604580600e600039806000f350fe7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffe03601600081602082378035828234f58015156039578182fd5b8082525050506014600cf31ba02222222222222222222222222222222222222222222222222222222222222222a02222222222222222222222222222222222222222222222222222222222222222";
 
 const CONTRACTS = {
   LloomChannels: {
@@ -101,10 +90,10 @@ export async function deployContracts(options: DeployOptions): Promise<Deploymen
   };
 
   if (!await hasCode(reader, PROXY)) {
-    const balance = await reader.getBalance({ address: PROXY_DEPLOYER });
+    const balance = await reader.getBalance({ address: PROXY_CREATOR });
     if (balance < PROXY_COST) {
       const value = PROXY_COST - balance;
-      await confirm(await wallet.sendTransaction({ to: PROXY_DEPLOYER, value }));
+      await confirm(await wallet.sendTransaction({ to: PROXY_CREATOR, value }));
     }
     await confirm(
       await reader.sendRawTransaction({ serializedTransaction: PROXY_TRANSACTION }),
@@ -114,7 +103,7 @@ export async function deployContracts(options: DeployOptions): Promise<Deploymen
   const deploy = async (name: ContractName): Promise<DeployedContract> => {
     const { address, initCode, initCodeHash } = CONTRACTS[name];
     if (await hasCode(reader, address)) return { address, initCodeHash };
-    const data = concatHex([SALT, initCode]);
+    const data = creationData(initCode);
     const { transactionHash, blockNumber } = await confirm(
       await wallet.sendTransaction({ to: PROXY, data }),
     );

@@ -1,10 +1,11 @@
 /**
- * All benches, or those named: `deno task bench [--json] [request] [start] [crypto]`. On the loopback
+ * All benches, or those named: `deno task bench [--json] [request] [start] [crypto] [gas]`. On the loopback
  * interface only; about two minutes. The figures are ratios and differences within one run: those of
  * two runs compare only if the machine did the same.
  */
 import { parseArgs } from "node:util";
 import { benchCrypto, printCrypto } from "./bench_crypto.ts";
+import { benchGas, printGas } from "./bench_gas.ts";
 import { benchRequest, printRequest } from "./bench_request.ts";
 import { benchStart, printStart } from "./bench_start.ts";
 
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, Bench>> = {
   request: bench(benchRequest, printRequest),
   start: bench(benchStart, printStart),
   crypto: bench(benchCrypto, printCrypto),
+  gas: bench(benchGas, printGas),
 };
 
 const { values, positionals } = parseArgs({

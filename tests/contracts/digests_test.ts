@@ -19,11 +19,11 @@ import {
 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { foundry } from "viem/chains";
-import { compile, readArtifact } from "../scripts/contracts/build.ts";
-import { findTool, missing } from "../scripts/contracts/toolchain.ts";
-import { FUNDED_KEY, startAnvil } from "../tests/support/anvil.ts";
-import { type AnyMessage, forViem, messages } from "../tests/support/messages.ts";
-import { LLOOM_CHANNELS_ABI } from "./mod.ts";
+import { compile, readArtifact } from "../../scripts/contracts/build.ts";
+import { findTool, missing } from "../../scripts/contracts/toolchain.ts";
+import { FUNDED_KEY, startAnvil } from "../support/anvil.ts";
+import { type AnyMessage, forViem, messages } from "../support/messages.ts";
+import { LLOOM_CHANNELS_ABI } from "@lloom/contracts";
 
 const ready = await findTool("anvil") !== undefined && await findTool("forge") !== undefined;
 
