@@ -4,6 +4,7 @@ import { assertCanonical } from "./primitives.ts";
 
 /** A signature in two words (ERC-2098): there is no other such pair for its key and message. */
 export interface CompactSignature {
+  /** The signature's r. */
   readonly r: Hex;
   /** s, with the recovery id as its highest bit. */
   readonly vs: Hex;
