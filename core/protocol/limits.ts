@@ -52,11 +52,31 @@ export const MAX_PAGE_SIZE = 100;
 export const MAX_DEADLINE_AHEAD_S = 3600;
 /** How far clocks of two peers may differ. */
 export const MAX_CLOCK_SKEW_S = 30;
-/** Nonces an executor remembers at once; at 64 bytes each, about 64 MiB. Beyond it, requests are refused. */
-export const MAX_LIVE_NONCES = 1 << 20;
+/**
+ * Nonces an executor remembers at once, for instance of 800 requests a second that may take ten
+ * minutes. At 210 bytes each, 110 MiB. Beyond it, requests are refused.
+ */
+export const MAX_LIVE_NONCES = 1 << 19;
+/** Nonces of one client among them: 100 requests a second that may take ten minutes. */
+export const MAX_LIVE_NONCES_PER_CLIENT = 1 << 16;
+/** Deadlines that are accepted of busy clients once half of all nonces that can be are remembered. */
+export const SHORT_DEADLINE_S = 120;
+/** Live nonces up to which a client is not busy, and may still ask for any deadline. */
+export const FEW_LIVE_NONCES = 16;
 
 /** Requests one client connection may have open at an executor: each one is a stream. */
-export const MAX_STREAMS_PER_PEER = 256;
+export const MAX_STREAMS_PER_PEER = 128;
+/**
+ * Bytes that all peers together may have this process hold: messages that have not come whole, and
+ * requests being served. Copies for workers and backends come on top.
+ */
+export const MAX_INBOUND_BYTES = 256 << 20;
+/** The same for one peer: some of the largest requests, and room for four such peers. */
+export const MAX_INBOUND_BYTES_PER_PEER = 64 << 20;
+/** Messages up to this size are not counted, to keep the common request cheap: 2 MiB for a peer with all its streams. */
+export const UNCOUNTED_MESSAGE_BYTES = 16 << 10;
+/** How long a message that is counted may take to come whole: the largest at 2.3 Mbit/s. */
+export const MESSAGE_TIMEOUT_MS = 30_000;
 /** Idle inference streams a client keeps open to one executor, to save the negotiation of the next request. */
 export const MAX_IDLE_STREAMS_PER_PEER = 64;
 /** How long a stream may wait between two requests. Longer at the executor, so that the client closes first. */

@@ -2,12 +2,20 @@
 import type { Address } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import type { Clock, NonceStore } from "../ports.ts";
-import { MAX_CLOCK_SKEW_S, MAX_LIVE_NONCES } from "../protocol/limits.ts";
+import {
+  FEW_LIVE_NONCES,
+  MAX_CLOCK_SKEW_S,
+  MAX_LIVE_NONCES,
+  MAX_LIVE_NONCES_PER_CLIENT,
+  SHORT_DEADLINE_S,
+} from "../protocol/limits.ts";
 
 /** How much is remembered. */
 export interface MemoryNonceStoreOptions {
   /** Nonces remembered at once. @default MAX_LIVE_NONCES */
   readonly maxNonces?: number;
+  /** Nonces of one client among them. @default MAX_LIVE_NONCES_PER_CLIENT */
+  readonly maxNoncesPerClient?: number;
 }
 
 /**
@@ -17,6 +25,7 @@ export interface MemoryNonceStoreOptions {
 export class MemoryNonceStore implements NonceStore {
   readonly #clock: Pick<Clock, "now">;
   readonly #maxNonces: number;
+  readonly #maxNoncesPerClient: number;
   readonly #used = new Map<Address, Set<bigint>>();
   /** By deadline in unix seconds, so that forgetting touches only what has expired. */
   readonly #byDeadline = new Map<number, (readonly [Address, bigint])[]>();
@@ -29,6 +38,7 @@ export class MemoryNonceStore implements NonceStore {
     components: { readonly clock: Pick<Clock, "now"> },
   ) {
     this.#maxNonces = options.maxNonces ?? MAX_LIVE_NONCES;
+    this.#maxNoncesPerClient = options.maxNoncesPerClient ?? MAX_LIVE_NONCES_PER_CLIENT;
     this.#clock = components.clock;
   }
 
@@ -51,18 +61,36 @@ export class MemoryNonceStore implements NonceStore {
     this.prune();
     const nonces = this.#used.get(client);
     if (nonces?.has(nonce)) return false;
-    if (this.#size >= this.#maxNonces) {
-      throw new LloomError("overloaded", `use nonce: ${this.#size} are live`, {
-        retryAfterMs: 1000,
-      });
-    }
+    this.#assertRoom(nonces?.size ?? 0, deadline);
+    this.restore(client, nonce, deadline);
+    return true;
+  }
+
+  /** Remembers a nonce that was accepted before, whatever the limits are now. */
+  restore(client: Address, nonce: bigint, deadline: number): void {
+    const nonces = this.#used.get(client);
+    if (nonces?.has(nonce)) return;
     if (nonces === undefined) this.#used.set(client, new Set([nonce]));
     else nonces.add(nonce);
     const bucket = this.#byDeadline.get(deadline);
     if (bucket === undefined) this.#byDeadline.set(deadline, [[client, nonce]]);
     else bucket.push([client, nonce]);
     this.#size++;
-    return true;
+  }
+
+  /**
+   * A nonce is remembered as long as its client says, so few clients could fill the store for an
+   * hour. Therefore each has a share; and once the store is half full, those that already have more
+   * than a few nonces in it get only ones that are soon forgotten.
+   */
+  #assertRoom(ofClient: number, deadline: number): void {
+    const horizon = Math.floor(this.#clock.now() / 1000) + SHORT_DEADLINE_S;
+    const isTight = 2 * this.#size >= this.#maxNonces && ofClient >= FEW_LIVE_NONCES;
+    if (this.#size >= this.#maxNonces) refuse(`${this.#size} are live`);
+    if (ofClient >= this.#maxNoncesPerClient) refuse(`${ofClient} of this client are live`);
+    if (isTight && deadline > horizon) {
+      refuse(`deadlines over ${SHORT_DEADLINE_S} s ahead must wait`);
+    }
   }
 
   /** The latest deadline that no longer has to be remembered, in unix seconds. */
@@ -88,4 +116,8 @@ export class MemoryNonceStore implements NonceStore {
     this.#size--;
     if (nonces.size === 0) this.#used.delete(client);
   }
+}
+
+function refuse(why: string): never {
+  throw new LloomError("overloaded", `use nonce: ${why}`, { retryAfterMs: 1000 });
 }

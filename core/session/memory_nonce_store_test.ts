@@ -4,7 +4,7 @@ import { MemoryNonceStore } from "./memory_nonce_store.ts";
 
 testNonceStore(
   "MemoryNonceStore",
-  ({ maxNonces, now }) => new MemoryNonceStore({ maxNonces }, { clock: { now } }),
+  ({ now, ...options }) => new MemoryNonceStore(options, { clock: { now } }),
 );
 
 Deno.test("what has expired takes no memory", async () => {

@@ -1,13 +1,20 @@
 /** What every implementation of the `NonceStore` port must do. @module */
 import type { Address } from "@lloom/core/bytes";
 import type { NonceStore } from "@lloom/core/ports";
-import { MAX_CLOCK_SKEW_S } from "@lloom/core/protocol";
+import { FEW_LIVE_NONCES, MAX_CLOCK_SKEW_S, SHORT_DEADLINE_S } from "@lloom/core/protocol";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 
-/** Makes a store that remembers `maxNonces` and takes its time from `now` (unix milliseconds). */
+/**
+ * Makes a store that remembers `maxNonces`, of each client `maxNoncesPerClient` unless that is
+ * absent, and takes its time from `now` (unix milliseconds).
+ */
 export type OpenNonceStore = (
-  options: { readonly maxNonces: number; readonly now: () => number },
+  options: {
+    readonly maxNonces: number;
+    readonly maxNoncesPerClient?: number;
+    readonly now: () => number;
+  },
 ) => NonceStore & { close?(): void };
 
 const ALICE: Address = `0x${"a1".repeat(20)}`;
@@ -20,9 +27,14 @@ export function testNonceStore(name: string, open: OpenNonceStore): void {
   async function withStore(
     maxNonces: number,
     run: (store: NonceStore, setTime: (unixSeconds: number) => void) => Promise<void>,
+    maxNoncesPerClient?: number,
   ): Promise<void> {
     let nowS = START_S;
-    const store = open({ maxNonces, now: () => nowS * 1000 });
+    const store = open({
+      maxNonces,
+      now: () => nowS * 1000,
+      ...(maxNoncesPerClient !== undefined && { maxNoncesPerClient }),
+    });
     try {
       await run(store, (time) => nowS = time);
     } finally {
@@ -74,6 +86,30 @@ export function testNonceStore(name: string, open: OpenNonceStore): void {
       assert.equal(await store.use(ALICE, 1n, START_S + 10), false);
       setTime(START_S + 10 + MAX_CLOCK_SKEW_S + 1);
       assert.equal(await store.use(BOB, 3n, START_S + 900), true);
+    }));
+
+  Deno.test(`${name}: a client that has used its share is refused, and no other`, () =>
+    withStore(100, async (store, setTime) => {
+      for (const nonce of [1n, 2n, 3n]) await store.use(ALICE, nonce, START_S + 10);
+      await assert.rejects(store.use(ALICE, 4n, START_S + 10), { code: "overloaded" });
+      assert.equal(await store.use(ALICE, 1n, START_S + 10), false);
+      assert.equal(await store.use(BOB, 4n, START_S + 10), true);
+      setTime(START_S + 10 + MAX_CLOCK_SKEW_S + 1);
+      assert.equal(await store.use(ALICE, 4n, START_S + 900), true);
+    }, 3));
+
+  Deno.test(`${name}: half full, it takes of busy clients only what is soon forgotten`, () =>
+    withStore(4 * FEW_LIVE_NONCES, async (store) => {
+      const [soon, late] = [START_S + SHORT_DEADLINE_S, START_S + SHORT_DEADLINE_S + 1];
+      let nonce = 0n;
+      for (let i = 0; i < 2 * FEW_LIVE_NONCES; i++) await store.use(ALICE, nonce++, late);
+      await assert.rejects(store.use(ALICE, nonce, late), { code: "overloaded" });
+      assert.equal(await store.use(ALICE, nonce++, soon), true);
+      // Who has asked for little is not made to suffer.
+      for (let i = 0; i < FEW_LIVE_NONCES; i++) {
+        assert.equal(await store.use(BOB, nonce++, START_S + 900), true);
+      }
+      await assert.rejects(store.use(BOB, nonce, late), { code: "overloaded" });
     }));
 
   Deno.test(`${name}: agrees with a plain list for any sequence of uses`, () => {

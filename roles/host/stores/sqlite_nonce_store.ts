@@ -24,6 +24,8 @@ export interface SqliteNonceStoreOptions {
   readonly path: string;
   /** Nonces remembered at once. @default MAX_LIVE_NONCES */
   readonly maxNonces?: number;
+  /** Nonces of one client among them. @default MAX_LIVE_NONCES_PER_CLIENT */
+  readonly maxNoncesPerClient?: number;
 }
 
 interface Pending {
@@ -104,7 +106,7 @@ export class SqliteNonceStore implements NonceStore {
         nonce: bigint;
         deadline: bigint;
       };
-      this.#memory.add(toHex(client), BigInt.asUintN(64, nonce), Number(deadline));
+      this.#memory.restore(toHex(client), BigInt.asUintN(64, nonce), Number(deadline));
     }
   }
 

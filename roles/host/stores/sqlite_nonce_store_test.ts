@@ -22,9 +22,9 @@ async function inDirectory(run: (dir: string) => Promise<void> | void): Promise<
   }
 }
 
-testNonceStore("SqliteNonceStore", ({ maxNonces, now }) => {
+testNonceStore("SqliteNonceStore", ({ now, ...options }) => {
   const dir = Deno.makeTempDirSync();
-  const store = new SqliteNonceStore({ path: join(dir, "n.db"), maxNonces }, { clock: { now } });
+  const store = new SqliteNonceStore({ path: join(dir, "n.db"), ...options }, { clock: { now } });
   return {
     use: (client, nonce, deadline) => store.use(client, nonce, deadline),
     close(): void {
@@ -52,6 +52,21 @@ Deno.test("nonces are still used after a restart, and expired ones are gone from
     const database = new DatabaseSync(path);
     assert.equal(database.prepare("SELECT count(*) AS n FROM nonce").get()?.["n"], 1);
     database.close();
+  }));
+
+Deno.test("all nonces are still used after a restart with lower limits", () =>
+  inDirectory(async (dir) => {
+    const path = join(dir, "nonces.db");
+    const first = open(path);
+    for (let nonce = 0n; nonce < 50n; nonce++) await first.use(CLIENT, nonce, SOON_S);
+    first.close();
+    const limits = { maxNonces: 10, maxNoncesPerClient: 5 };
+    const second = new SqliteNonceStore({ path, ...limits }, { clock: { now: Date.now } });
+    for (let nonce = 0n; nonce < 50n; nonce++) {
+      assert.equal(await second.use(CLIENT, nonce, SOON_S), false);
+    }
+    await assert.rejects(second.use(CLIENT, 50n, SOON_S), { code: "overloaded" });
+    second.close();
   }));
 
 Deno.test("a use that was acknowledged is remembered after kill -9", () =>
