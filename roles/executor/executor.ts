@@ -114,7 +114,9 @@ export class Executor {
           addressOfPeerId,
           registry: self,
         });
-        await node.publish(bytes);
+        const told = await node.publish(bytes);
+        // Who listens is known before a stream to them is open: until then, nobody is told.
+        if (told === 0 && node.announcementPeers().length > 0) this.#announcer.changed();
       },
     });
   }
