@@ -9,7 +9,6 @@ import {
   encodeCbor,
   encodeFrame,
   encodeOpen,
-  encodeSignedAnnouncement,
   LLM_PROTOCOL,
   MAX_REQUEST_FRAME_BYTES,
   REGISTRY_PROTOCOL,
@@ -207,21 +206,19 @@ test("a query that is no query is answered with its code by the validator, which
 test("an announcement for another peer is rejected by the validator and never listed", async () => {
   const validator = network.validators[0]!;
   await using gossiper = await startGossiper(validator.ready.multiaddrs);
-  const [liar, other] = [announcer(), announcer()];
-  const timestamp = systemClock.now();
-  // In the other's name, with the liar's signature.
-  const forged = await liar.sign(
-    liar.announcement({ timestamp, peerId: other.peerId, executor: other.address }),
+  const [liar, other, honest] = [announcer(), announcer(), announcer()];
+  await gossiper.publish((timestamp) =>
+    // In the other's name, with the liar's signature.
+    liar.announce({ timestamp, peerId: other.peerId, executor: other.address })
   );
-  await gossiper.publish(encodeSignedAnnouncement(forged));
   await validator.child.logged(
     new RegExp(`from .*${gossiper.peerId}.* "?reject"?: "?signer_mismatch`),
   );
-  // The victim's PeerId, nowhere to be reached, with the liar's own address and signature.
-  const stolen = { peerId: victim.peerId, multiaddrs: [], sequence: 1n << 60n };
-  await gossiper.publish(await liar.announce({ timestamp, ...stolen }));
-  const honest = announcer();
-  await gossiper.publish(await honest.announce({ timestamp }));
+  await gossiper.publish((timestamp) =>
+    // The victim's PeerId, nowhere to be reached, with the liar's own address and signature.
+    liar.announce({ timestamp, peerId: victim.peerId, multiaddrs: [], sequence: 1n << 60n })
+  );
+  await gossiper.publish((timestamp) => honest.announce({ timestamp }));
   await validator.child.logged(new RegExp(`of .*${honest.peerId}.*: 1 models`));
   const listed = await network.listed(validator);
   assert.deepEqual([...listed].sort(), [victim.peerId, honest.peerId].sort());
@@ -242,7 +239,12 @@ async function startGossiper(bootstrap: readonly string[]) {
   await heard.promise;
   return {
     peerId: node.peerId,
-    publish: (bytes: Uint8Array) => node.publish(bytes),
+    /** Gossips until somebody hears it: who listens is known before a stream to them is open. */
+    async publish(make: (timestamp: number) => Promise<Uint8Array>): Promise<void> {
+      while (await node.publish(await make(systemClock.now())) === 0) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    },
     [Symbol.asyncDispose]: () => node.stop(),
   };
 }
