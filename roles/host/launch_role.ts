@@ -9,8 +9,8 @@ import { manifestFlags, manifestOf } from "./manifest.ts";
 
 const log = getLogger(["lloom", "launch"]);
 
-/** How long a role may take to say that it is ready, and to stop. */
-const START_TIMEOUT_MS = 30_000;
+/** How long a role may take to be ready, its first download of packages included, and to stop. */
+const START_TIMEOUT_MS = 120_000;
 const STOP_TIMEOUT_MS = 15_000;
 /** How much of a role's log is kept, to be shown if it does not start. */
 const KEPT_LOG_CHARACTERS = 4_000;
