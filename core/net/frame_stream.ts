@@ -8,9 +8,11 @@
 import type { Stream, StreamCloseEvent, StreamMessageEvent } from "@libp2p/interface";
 import { LloomError } from "../errors.ts";
 import type { MessageStream } from "../ports.ts";
+import type { ByteAccount } from "./byte_budget.ts";
 import { encodeFrames, frameBytes, FrameDecoder } from "../protocol/framing.ts";
 import {
   MAX_SEND_BACKLOG_BYTES,
+  MESSAGE_TIMEOUT_MS,
   RECEIVE_HIGH_WATER_BYTES,
   SEND_HIGH_WATER_BYTES,
   STREAM_CLOSE_TIMEOUT_MS,
@@ -25,6 +27,10 @@ export interface FrameStreamOptions {
   readonly maxFrameBytes: number;
   /** Whose stream it is. */
   readonly remotePeer: string;
+  /** What large messages are counted in until they are whole. @default they are not counted */
+  readonly account?: ByteAccount;
+  /** How long one that is counted may take to come whole. @default MESSAGE_TIMEOUT_MS */
+  readonly messageTimeoutMs?: number;
 }
 
 /** A stream of whole messages. For one reader at a time. */
@@ -35,7 +41,8 @@ export class FrameStream implements MessageStream {
   readonly closed: Promise<void>;
 
   readonly #stream: Stream;
-  readonly #decoder: FrameDecoder;
+  /** Undefined once what is in it was dropped. */
+  #decoder: FrameDecoder | undefined;
   /** Bytes as they came. They become frames one chunk at a time, so that many tiny frames wait as bytes. */
   #chunks: Uint8Array[] = [];
   #nextChunk = 0;
@@ -52,6 +59,13 @@ export class FrameStream implements MessageStream {
   #unreadable: LloomError | undefined;
   #arrival: PromiseWithResolvers<void> | undefined;
 
+  /** Undefined once the stream is closed: what then still waits has all arrived. */
+  #account: ByteAccount | undefined;
+  readonly #messageTimeoutMs: number;
+  /** What the message that is not whole yet has taken of the account. */
+  #taken = 0;
+  #late: ReturnType<typeof setTimeout> | undefined;
+
   #pending: Uint8Array[] = [];
   #pendingBytes = 0;
   #room: PromiseWithResolvers<void> | undefined;
@@ -60,7 +74,9 @@ export class FrameStream implements MessageStream {
   /** Takes over a stream: nobody else may read or write it from now on. */
   constructor(stream: Stream, options: FrameStreamOptions) {
     this.#stream = stream;
-    this.#decoder = new FrameDecoder(options.maxFrameBytes);
+    this.#account = options.account;
+    this.#messageTimeoutMs = options.messageTimeoutMs ?? MESSAGE_TIMEOUT_MS;
+    this.#decoder = new FrameDecoder(options.maxFrameBytes, (bytes) => this.#setRoom(bytes));
     this.remotePeer = options.remotePeer;
     const closed = Promise.withResolvers<void>();
     this.closed = closed.promise;
@@ -90,7 +106,8 @@ export class FrameStream implements MessageStream {
    * is delivered first. After a message that is none, all that follows is dropped, but sending still
    * works, so that the peer can be told. A message may be a view of a buffer that holds others too: copy it before
    * its buffer is transferred, or if it is kept for long.
-   * @throws {LloomError} `frame_too_large`, `frame_malformed`; `stream_broken` if it was cut or reset
+   * @throws {LloomError} `frame_too_large`, `frame_malformed`; `overloaded` if there is no room for it;
+   * `stream_broken` if it was cut or reset, `timeout` if a message came too slowly
    */
   async next(): Promise<Uint8Array | undefined> {
     if (this.#arrival !== undefined) throw new TypeError("read stream: a read is under way");
@@ -158,6 +175,23 @@ export class FrameStream implements MessageStream {
     this.#chunks = [];
     this.#frames = [];
     this.#nextChunk = this.#nextFrame = this.#chunkBytes = 0;
+    this.#decoder = undefined;
+    this.#setRoom(0);
+  }
+
+  /** Takes, or gives back, what a message in progress needs; the first time, its time begins. */
+  #setRoom(bytes: number): void {
+    const account = this.#account;
+    if (account === undefined) return;
+    if (bytes > this.#taken && !account.take(bytes - this.#taken)) throw new LloomError(...NO_ROOM);
+    if (bytes < this.#taken) account.give(this.#taken - bytes);
+    this.#taken = bytes;
+    if (bytes === 0) {
+      clearTimeout(this.#late);
+      this.#late = undefined;
+    } else {
+      this.#late ??= setTimeout(() => this.abort(new LloomError(...LATE)), this.#messageTimeoutMs);
+    }
   }
 
   get #backlog(): number {
@@ -184,6 +218,8 @@ export class FrameStream implements MessageStream {
   }
 
   #onClose(error: Error | undefined): void {
+    this.#setRoom(0);
+    this.#account = undefined;
     // After an orderly end the data may still wait in a paused stream, whose "end" follows it.
     if (error !== undefined || !this.#remoteEnded) this.#fail(this.#broken(error));
     this.#checkRoom();
@@ -194,10 +230,10 @@ export class FrameStream implements MessageStream {
       while (this.#nextFrame === this.#frames.length) {
         const chunk = this.#takeChunk();
         if (chunk === undefined) {
-          if (this.#received) this.#decoder.end();
+          if (this.#received) this.#decoder?.end();
           return undefined;
         }
-        this.#frames = this.#decoder.push(chunk);
+        this.#frames = this.#decoder?.push(chunk) ?? [];
         this.#nextFrame = 0;
       }
     } catch (thrown) {
@@ -285,6 +321,9 @@ export class FrameStream implements MessageStream {
     this.#room = undefined;
   }
 }
+
+const LATE = ["timeout", "read message: it came too slowly"] as const;
+const NO_ROOM = ["overloaded", "read message: no room for it", { retryAfterMs: 1000 }] as const;
 
 /** Waits for a promise that never rejects, or for the signal, whichever is first. */
 async function unlessAborted(

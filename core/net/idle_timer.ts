@@ -16,10 +16,9 @@ export class IdleTimer {
     this.#stream = stream;
   }
 
-  /** Closes the stream after {@linkcode IDLE_STREAM_MS} from now, unless stopped before. */
+  /** Closes the stream after {@linkcode IDLE_STREAM_MS}, unless stopped before. Does nothing if it runs already. */
   start(): void {
-    this.stop();
-    if (this.#closed) return;
+    if (this.#closed || this.#disarm !== undefined) return;
     this.#disarm = this.#clock.setTimer(
       IDLE_STREAM_MS,
       () => this.#stream.abort(new LloomError("timeout", "serve stream: idle")),

@@ -189,6 +189,8 @@ class Asking {
   }
 
   async #run(): Promise<void> {
+    // A kept stream that is taken and not used would be nobody's to close.
+    this.#cancelled.signal.throwIfAborted();
     const kept = this.#idle.take(this.#executor.peerId);
     if (kept !== undefined) {
       const heard = await this.#exchange(() => Promise.resolve(kept));

@@ -30,7 +30,9 @@ import {
   type ExecutorSessionOptions,
   type ExecutorTimer,
 } from "../session/executor_session.ts";
+import { UNCOUNTED_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { checkTerms, type Terms } from "../session/terms.ts";
+import { type ByteAccount, type ByteBudget, INBOUND_BUDGET } from "./byte_budget.ts";
 import { IdleTimer } from "./idle_timer.ts";
 
 /** Limits of an {@linkcode InferServer}. */
@@ -53,6 +55,8 @@ export interface InferServerComponents {
   readonly terms: Terms;
   /** What serves a model that {@linkcode Terms} offers. */
   readonly inference: (model: string) => Inference | undefined;
+  /** What large requests are counted in while they are served. @default what this process' nodes share */
+  readonly budget?: ByteBudget;
   /** Told of every request's end. */
   readonly onDone?: (served: ServedRequest) => void;
 }
@@ -99,22 +103,23 @@ export class InferServer {
   async serve(stream: MessageStream, client: Address): Promise<void> {
     let current: Serving | undefined;
     const idle = new IdleTimer(this.#components.clock, stream);
+    const account = (this.#components.budget ?? INBOUND_BUDGET).account(client);
     try {
       for (;;) {
         if (current === undefined || current.over) idle.start();
         const message = await stream.next();
-        idle.stop();
         if (message === undefined) break;
         const frame = decodeClientFrame(message);
         if (frame.type === "cancel") {
-          // A cancel that crosses the receipt on its way finds nothing to cancel.
+          // A cancel that crosses the receipt on its way finds nothing to cancel, and asks nothing.
           current?.dispatch({ type: "cancel" });
           continue;
         }
         if (current !== undefined && !current.over) {
           throw new LloomError("protocol_violation", "read request: one is under way");
         }
-        current = this.#serveOne(stream, client, frame, idle);
+        idle.stop();
+        current = this.#serveOne(stream, client, frame, account, idle);
       }
       if (current === undefined || current.over) return await stream.close();
       throw new LloomError("aborted", "serve request: the client is gone");
@@ -140,18 +145,23 @@ export class InferServer {
     stream: MessageStream,
     client: Address,
     open: OpenFrame,
+    account: ByteAccount,
     idle: IdleTimer,
   ): Serving {
     const serving = new Serving(stream, client, open, this.#options, this.#components);
     this.#running.add(serving);
+    const { length } = open.body;
+    const counted = length > UNCOUNTED_MESSAGE_BYTES ? length : 0;
+    const hasRoom = counted === 0 || account.take(counted);
     serving.ended.then(() => {
+      if (hasRoom && counted > 0) account.give(counted);
       this.#running.delete(serving);
       idle.start();
     });
     const nowMs = this.#components.clock.now();
     const refused = this.#stopping
       ? SHUTTING_DOWN
-      : this.#running.size > (this.#options.maxRequests ?? 1024)
+      : !hasRoom || this.#running.size > (this.#options.maxRequests ?? 1024)
       ? OVERLOADED
       : checkTerms(open.request.commitment, this.#components.terms, nowMs);
     serving.dispatch({ type: "open", nowMs, ...(refused && { refused }) });
@@ -168,7 +178,8 @@ export class InferServer {
       stream.abort(error);
       return;
     }
-    if (!error.code.startsWith("frame_")) return stream.abort(error);
+    // What cannot be read is answered; a stream that is broken is not.
+    if (!error.code.startsWith("frame_") && error.code !== "overloaded") return stream.abort(error);
     try {
       stream.send(encodeReject({ error: error.toData() }));
       await stream.close();

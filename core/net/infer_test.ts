@@ -26,7 +26,8 @@ import { draftRequest, randomNonce } from "../session/mod.ts";
 import { createSigner, createVerifier, FREE_DOMAIN, noblePrimitives } from "../signing/mod.ts";
 import { type MemoryStream, memoryStreams } from "../../tests/support/memory_stream.ts";
 import { InferClient, type InferRequest } from "./infer_client.ts";
-import { InferServer, type ServedRequest } from "./infer_server.ts";
+import { ByteBudget } from "./byte_budget.ts";
+import { InferServer, type InferServerComponents, type ServedRequest } from "./infer_server.ts";
 
 const clock: Clock = {
   now: Date.now,
@@ -133,7 +134,7 @@ class Nonces implements NonceStore {
   }
 }
 
-function setUp(highWater?: number) {
+function setUp(highWater?: number, changed: Partial<InferServerComponents> = {}) {
   const model = new ScriptedModel();
   const served: ServedRequest[] = [];
   const ends: MemoryStream[] = [];
@@ -148,6 +149,7 @@ function setUp(highWater?: number) {
     },
     inference: (name) => name === "m" ? model : undefined,
     onDone: (request) => served.push(request),
+    ...changed,
   });
   const connect = (): MemoryStream => {
     const [near, far] = memoryStreams(highWater);
@@ -232,6 +234,64 @@ Deno.test("a stream that the executor closed while idle is replaced without an e
     ends[0]!.abort(new Error("idle"));
   }
   assert.equal(ends.length, 2);
+  await client.stop();
+});
+
+Deno.test("a request that is cancelled before it is asked leaves the kept stream to the next", async () => {
+  const { model, client, ends } = setUp();
+  for (let i = 0; i < 2; i++) {
+    const started = model.nextRun;
+    const answer = client.ask(executor, ask());
+    (await started).end();
+    await answer.receipt;
+    const cancelled = client.ask(executor, ask(), AbortSignal.abort());
+    assert.equal(await codeOf(cancelled.receipt), "aborted");
+  }
+  assert.equal(ends.length, 1);
+  await client.stop();
+});
+
+Deno.test("a cancel with nothing to cancel does not keep a stream from being idle", async () => {
+  let armed = 0;
+  let disarmed = 0;
+  const { connect } = setUp(undefined, {
+    clock: {
+      now: clock.now,
+      setTimer() {
+        armed++;
+        return () => disarmed++;
+      },
+    },
+  });
+  const stream = connect();
+  for (let i = 0; i < 5; i++) stream.send(encodeCancel());
+  while (stream.unread > 0) await new Promise((resolve) => setTimeout(resolve));
+  assert.deepEqual([armed, disarmed], [1, 0]);
+  await stream.close();
+  assert.equal(await stream.next(), undefined);
+});
+
+Deno.test("large requests are refused while those being served take all the room", async () => {
+  const budget = new ByteBudget({ totalBytes: 50_000, peerBytes: 50_000 });
+  const { model, client } = setUp(undefined, { budget });
+  const long = { role: "user", content: "a".repeat(30_000) } as const;
+  const large: InferRequest = {
+    ...ask(),
+    body: bytes(JSON.stringify({ model: "m", messages: [long] })),
+  };
+  const started = model.nextRun;
+  const first = client.ask(executor, large);
+  const run = await started;
+  assert.equal(budget.used, large.body.length);
+  assert.equal(await codeOf(client.ask(executor, large).receipt), "overloaded");
+  assert.equal(budget.used, large.body.length);
+  run.end();
+  await first.receipt;
+  assert.equal(budget.used, 0);
+  const again = model.nextRun;
+  const second = client.ask(executor, large);
+  (await again).end();
+  await second.receipt;
   await client.stop();
 });
 

@@ -10,6 +10,7 @@ import { ANNOUNCEMENTS_TOPIC, type ProviderKey } from "../protocol/ids.ts";
 import { MAX_SIGNED_ANNOUNCEMENT_BYTES, MAX_STREAMS_PER_PEER } from "../protocol/limits.ts";
 import { isLoopback, parseAddress, usableAddresses } from "./addresses.ts";
 import { Bootstrapper } from "./bootstrap.ts";
+import { type ByteBudget, INBOUND_BUDGET } from "./byte_budget.ts";
 import { withDeadline } from "./deadline.ts";
 import { Discovery, type FindOptions } from "./discovery.ts";
 import { FrameStream } from "./frame_stream.ts";
@@ -90,7 +91,7 @@ export async function createNode(
     await modules.libp2p.createLibp2p<Services>(libp2pConfig(options, key, modules)),
     options,
     modules,
-    components.clock ?? systemClock,
+    components,
   );
 }
 
@@ -124,11 +125,18 @@ export class LloomNode {
   readonly #libp2p: Libp2p<Services>;
   readonly #modules: Modules;
   readonly #loopbackOnly: boolean;
+  readonly #budget: ByteBudget;
   readonly #bootstrapper: Bootstrapper;
   readonly #discovery: Discovery;
 
   /** @ignore Made by {@linkcode createNode}. */
-  constructor(libp2p: Libp2p<Services>, options: NodeOptions, modules: Modules, clock: Clock) {
+  constructor(
+    libp2p: Libp2p<Services>,
+    options: NodeOptions,
+    modules: Modules,
+    { clock = systemClock, budget = INBOUND_BUDGET }: Omit<NodeComponents, "privateKey">,
+  ) {
+    this.#budget = budget;
     this.#libp2p = libp2p;
     this.#modules = modules;
     this.#loopbackOnly = options.loopbackOnly ?? false;
@@ -348,13 +356,16 @@ export class LloomNode {
     maxFrameBytes: number,
   ): Promise<void> {
     const peerId = remote.toString();
-    const frames = new FrameStream(stream, { maxFrameBytes, remotePeer: peerId });
+    let frames: FrameStream | undefined;
     try {
-      await handler(frames, { peerId, address: addressOfPeerId(peerId) });
+      const address = addressOfPeerId(peerId);
+      const account = this.#budget.account(address);
+      frames = new FrameStream(stream, { maxFrameBytes, remotePeer: peerId, account });
+      await handler(frames, { peerId, address });
       await frames.close();
     } catch (thrown) {
       const error = LloomError.wrap(thrown);
-      frames.abort(error);
+      (frames ?? stream).abort(error);
       const level = error.code === "internal" ? "error" : "debug";
       log[level]("serve stream of {peerId}: {code}", { peerId, code: error.code, error });
     }

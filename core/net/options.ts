@@ -1,5 +1,6 @@
 /** What a node is told when it is made. @module */
 import type { Clock } from "../ports.ts";
+import type { ByteBudget } from "./byte_budget.ts";
 
 /** How a node takes part in the network. */
 export interface NodeOptions {
@@ -31,6 +32,8 @@ export interface NodeComponents {
   readonly privateKey: Uint8Array;
   /** Time. @default the system's */
   readonly clock?: Clock;
+  /** What large messages from peers are counted in until they are whole. @default what this process' nodes share */
+  readonly budget?: ByteBudget;
 }
 
 /**

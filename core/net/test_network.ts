@@ -2,7 +2,7 @@
 import { sha256 } from "@noble/hashes/sha2";
 import type { LloomNode } from "./node.ts";
 import { createNode } from "./node.ts";
-import type { NodeOptions } from "./options.ts";
+import type { NodeComponents, NodeOptions } from "./options.ts";
 import type { FrameStream } from "./frame_stream.ts";
 
 /** libp2p leaves timers of up to a second behind, which the test runner would take for leaks. */
@@ -19,10 +19,13 @@ export class TestNetwork implements AsyncDisposable {
   readonly #nodes: LloomNode[] = [];
 
   /** A started node that never leaves this machine. */
-  async node(options: Partial<NodeOptions> = {}): Promise<LloomNode> {
+  async node(
+    options: Partial<NodeOptions> = {},
+    components: Partial<NodeComponents> = {},
+  ): Promise<LloomNode> {
     const node = await createNode(
       { listen: [TCP], webSockets: false, loopbackOnly: true, ...options },
-      { privateKey: sha256(new TextEncoder().encode(`test node ${made++}`)) },
+      { privateKey: sha256(new TextEncoder().encode(`test node ${made++}`)), ...components },
     );
     this.#nodes.push(node);
     await node.start();

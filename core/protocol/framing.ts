@@ -5,6 +5,7 @@
  * @module
  */
 import { LloomError } from "../errors.ts";
+import { UNCOUNTED_MESSAGE_BYTES } from "./limits.ts";
 
 /** Bytes of the longest length prefix: 35 bits, more than any frame limit. */
 const MAX_PREFIX_BYTES = 5;
@@ -46,9 +47,16 @@ export function encodeFrame(body: Uint8Array): Uint8Array<ArrayBuffer> {
   return encodeFrames([body]);
 }
 
+/**
+ * Told what a body that spans chunks takes: before its room grows beyond
+ * {@linkcode UNCOUNTED_MESSAGE_BYTES}, and with 0 once it is whole. What it throws, the decoder throws.
+ */
+export type RoomListener = (bytes: number) => void;
+
 /** Cuts a byte stream, however it is chunked, into frame bodies. Unusable once it has thrown. */
 export class FrameDecoder {
   readonly #maxFrameBytes: number;
+  readonly #onRoom: RoomListener | undefined;
   #prefixAt = 0;
   /** The length read so far, or of the body being read. */
   #length = 0;
@@ -57,11 +65,12 @@ export class FrameDecoder {
   #filled = 0;
 
   /** A decoder at the start of a stream. @param maxFrameBytes largest body accepted */
-  constructor(maxFrameBytes: number) {
+  constructor(maxFrameBytes: number, onRoom?: RoomListener) {
     if (!Number.isSafeInteger(maxFrameBytes) || maxFrameBytes < 1) {
       throw new RangeError("decode frames: maxFrameBytes must be a positive integer");
     }
     this.#maxFrameBytes = maxFrameBytes;
+    this.#onRoom = onRoom;
   }
 
   /**
@@ -76,6 +85,7 @@ export class FrameDecoder {
         at = this.#fill(chunk, at);
         if (this.#filled < this.#length) break;
         bodies.push(this.#body);
+        if (this.#length > UNCOUNTED_MESSAGE_BYTES) this.#onRoom?.(0);
         this.#reset();
         continue;
       }
@@ -121,7 +131,9 @@ export class FrameDecoder {
     const filled = this.#filled + end - at;
     let body = this.#body!;
     if (filled > body.length) {
-      const larger = new Uint8Array(Math.min(this.#length, Math.max(filled, 2 * body.length)));
+      const room = Math.min(this.#length, Math.max(filled, 2 * body.length));
+      if (room > UNCOUNTED_MESSAGE_BYTES) this.#onRoom?.(room);
+      const larger = new Uint8Array(room);
       larger.set(body.subarray(0, this.#filled));
       this.#body = body = larger;
     }
