@@ -7,8 +7,11 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const FOUNDRY_VERSION = "1.7.1";
-/** The platforms that npm has Foundry for. Elsewhere it is looked for in `$FORGE` and so on, and in PATH. */
-const PLATFORMS: ReadonlySet<string> = new Set(["linux-amd64", "darwin-arm64"]);
+/** The platforms that npm has each program for. Elsewhere it is looked for in `$FORGE` or `$ANVIL`, and in PATH. */
+const PLATFORMS: Readonly<Record<Tool, readonly string[]>> = {
+  forge: ["linux-amd64", "darwin-arm64"],
+  anvil: ["linux-amd64"],
+};
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 /** Where the contracts are. */
@@ -33,7 +36,7 @@ export async function findTool(tool: Tool): Promise<string | undefined> {
   if (named !== undefined && named !== "") return named;
   const { os, arch } = Deno.build;
   const platform = `${os}-${arch === "x86_64" ? "amd64" : "arm64"}`;
-  if (PLATFORMS.has(platform)) {
+  if (PLATFORMS[tool].includes(platform)) {
     return packageFile(`npm:@foundry-rs/${tool}-${platform}@${FOUNDRY_VERSION}`, `bin/${tool}`);
   }
   try {
