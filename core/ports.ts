@@ -112,6 +112,8 @@ export interface InferenceJob {
   readonly commitment: LlmRequestCommitment;
   /** What the commitment's `promptHash` was salted with. */
   readonly salt: Uint8Array;
+  /** Who asks: what there is of a model is shared among clients. Absent for this node itself. */
+  readonly client?: Address;
 }
 
 /** How an answer ended. */

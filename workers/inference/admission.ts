@@ -4,7 +4,6 @@ import { LloomError } from "@lloom/core/errors";
 /** Bounds of what is taken on. */
 export interface AdmissionOptions {
   readonly maxConcurrent: number;
-  readonly maxQueue: number;
   readonly requestsPerMinute?: number;
 }
 
@@ -33,16 +32,23 @@ export class Admission {
     this.#filledAt = now();
   }
 
-  /** Takes one more request, or says why not. @throws {LloomError} `overloaded`, `rate_limited` */
-  admit(active: number, queued: number): void {
-    const { maxConcurrent, maxQueue } = this.#options;
-    if (active >= maxConcurrent && queued >= maxQueue) {
-      const rounds = Math.ceil((queued + 1) / maxConcurrent);
-      throw new LloomError("overloaded", `admit request: ${queued} waiting`, {
-        retryAfterMs: bounded(rounds * this.#meanMs),
-      });
-    }
+  /**
+   * Takes one more request, or says why not.
+   * @param hasRoom to be worked on, or to wait
+   * @param queued how many wait
+   * @throws {LloomError} `overloaded`, `rate_limited`
+   */
+  admit(hasRoom: boolean, queued: number): void {
+    if (!hasRoom) throw this.overloaded(queued);
     this.#takeToken();
+  }
+
+  /** What a request is told that finds no room, or must make room for another. */
+  overloaded(queued: number): LloomError {
+    const rounds = Math.ceil((queued + 1) / this.#options.maxConcurrent);
+    return new LloomError("overloaded", `admit request: ${queued} waiting`, {
+      retryAfterMs: bounded(rounds * this.#meanMs),
+    });
   }
 
   /** Learns from an answer that has ended. */

@@ -12,20 +12,9 @@ function refusal(run: () => void): LloomError {
   assert.fail("was admitted");
 }
 
-Deno.test("requests are taken while there is room to work or to wait", () => {
-  const admission = new Admission({ maxConcurrent: 2, maxQueue: 1 });
-  admission.admit(0, 0);
-  admission.admit(1, 0);
-  admission.admit(2, 0);
-  assert.equal(refusal(() => admission.admit(2, 1)).code, "overloaded");
-  const unqueued = new Admission({ maxConcurrent: 1, maxQueue: 0 });
-  unqueued.admit(0, 0);
-  assert.equal(refusal(() => unqueued.admit(1, 0)).code, "overloaded");
-});
-
 Deno.test("the wait that a refusal names follows how long answers take, within bounds", () => {
-  const admission = new Admission({ maxConcurrent: 2, maxQueue: 4 });
-  const wait = () => refusal(() => admission.admit(2, 4)).retryAfterMs!;
+  const admission = new Admission({ maxConcurrent: 2 });
+  const wait = () => refusal(() => admission.admit(false, 4)).retryAfterMs!;
   for (let i = 0; i < 100; i++) admission.ended(500);
   assert.ok(Math.abs(wait() - 1500) < 10);
   for (let i = 0; i < 100; i++) admission.ended(0);
@@ -37,19 +26,19 @@ Deno.test("the wait that a refusal names follows how long answers take, within b
 Deno.test("requests per minute are bounded, and the allowance grows back with time", () => {
   let now = 0;
   const admission = new Admission(
-    { maxConcurrent: 100, maxQueue: 0, requestsPerMinute: 6 },
+    { maxConcurrent: 100, requestsPerMinute: 6 },
     () => now,
   );
-  for (let i = 0; i < 6; i++) admission.admit(0, 0);
-  const { code, retryAfterMs } = refusal(() => admission.admit(0, 0));
+  for (let i = 0; i < 6; i++) admission.admit(true, 0);
+  const { code, retryAfterMs } = refusal(() => admission.admit(true, 0));
   assert.equal(code, "rate_limited");
   assert.equal(retryAfterMs, 10_000);
   now += 9_999;
-  refusal(() => admission.admit(0, 0));
+  refusal(() => admission.admit(true, 0));
   now += 1;
-  admission.admit(0, 0);
-  refusal(() => admission.admit(0, 0));
+  admission.admit(true, 0);
+  refusal(() => admission.admit(true, 0));
   now += 3_600_000;
-  for (let i = 0; i < 6; i++) admission.admit(0, 0);
-  refusal(() => admission.admit(0, 0));
+  for (let i = 0; i < 6; i++) admission.admit(true, 0);
+  refusal(() => admission.admit(true, 0));
 });

@@ -17,6 +17,7 @@ import { noblePrimitives } from "@lloom/core/signing";
 import { getLogger } from "@logtape/logtape";
 import { workerOptions } from "../sandbox.ts";
 import { Admission } from "./admission.ts";
+import { FairQueue } from "./fair_queue.ts";
 import type { FromTask, ToTask } from "./messages.ts";
 import type { InferenceModel } from "./model_names.ts";
 import {
@@ -31,6 +32,11 @@ const log = getLogger(["lloom", "inference"]);
 /** The wait before another start, after a second crash in a row; it doubles up to the maximum. */
 const MIN_RESTART_MS = 500;
 const MAX_RESTART_MS = 30_000;
+/**
+ * Of the answers at the same time, the part that one client leaves to others. Free slots cost little;
+ * a client that asks for long answers, or reads them slowly, would keep all for minutes.
+ */
+const PART_FOR_OTHERS = 1 / 4;
 /** How long `stop` waits for the partial receipts of answers in progress. */
 const STOP_GRACE_MS = 3000;
 
@@ -68,6 +74,8 @@ interface Listing {
 /** A request on its way: waiting, in the worker, or over. */
 interface Run {
   readonly id: number;
+  /** Whose it is; empty for this node's own. */
+  readonly client: string;
   readonly job: InferenceJob;
   readonly sink: InferenceSink;
   state: "queued" | "active" | "over";
@@ -106,8 +114,11 @@ export class InferenceWorker implements Inference {
   readonly #createWorker: () => Worker;
   readonly #now: () => number;
   readonly #admission: Admission;
-  readonly #queue = new Set<Run>();
+  readonly #maxPerClient: number;
+  readonly #queue = new FairQueue<Run>();
   readonly #active = new Map<number, Run>();
+  /** Active runs by client. */
+  readonly #activeOf = new Map<string, number>();
   readonly #listings = new Map<number, Listing>();
   #worker: Worker | undefined;
   #nextId = 0;
@@ -120,6 +131,8 @@ export class InferenceWorker implements Inference {
   /** Checks the settings; the worker starts on first use. @throws {LloomError} `config_invalid` */
   constructor(options: InferenceOptions, components: InferenceWorkerComponents = {}) {
     this.#options = resolveOptions(options);
+    const { maxConcurrent } = this.#options;
+    this.#maxPerClient = maxConcurrent - Math.floor(maxConcurrent * PART_FOR_OTHERS);
     this.#createWorker = components.createWorker ?? (() => startWorker(this.#options));
     this.#now = components.now ?? Date.now;
     this.#admission = new Admission(this.#options, this.#now);
@@ -169,6 +182,7 @@ export class InferenceWorker implements Inference {
   run(job: InferenceJob, sink: InferenceSink): InferenceRun {
     const run: Run = {
       id: this.#nextId++,
+      client: job.client ?? "",
       job,
       sink,
       state: "queued",
@@ -178,11 +192,10 @@ export class InferenceWorker implements Inference {
     };
     try {
       if (this.#stopped) throw new LloomError("shutting_down", "run request: worker stopped");
-      this.#admission.admit(this.#active.size, this.#queue.size);
-      this.#queue.add(run);
+      this.#admit(run);
+      this.#queue.add(run.client, run);
       this.#pump();
     } catch (thrown) {
-      this.#queue.delete(run);
       this.#failSoon(run, LloomError.wrap(thrown));
     }
     return {
@@ -234,11 +247,29 @@ export class InferenceWorker implements Inference {
     return worker;
   }
 
-  /** Gives waiting requests to the worker while it has room. */
+  /** @throws {LloomError} `overloaded`, `rate_limited` */
+  #admit(run: Run): void {
+    const queued = this.#queue.size;
+    const isFull = queued >= this.#options.maxQueue && !this.#mayStart(run.client);
+    // A client with much in a full queue makes room for one with less.
+    const displaced = isFull ? this.#queue.surplus(run.client) : undefined;
+    this.#admission.admit(!isFull || displaced !== undefined, queued);
+    if (displaced !== undefined) {
+      this.#cancel(displaced, this.#admission.overloaded(queued).toData());
+    }
+  }
+
+  #mayStart(client: string): boolean {
+    return this.#active.size < this.#options.maxConcurrent &&
+      (this.#activeOf.get(client) ?? 0) < this.#maxPerClient;
+  }
+
+  /** Gives waiting requests to the worker while it has room, to one client after the other. */
   #pump(): void {
-    for (const run of this.#queue) {
-      if (this.#active.size >= this.#options.maxConcurrent) return;
-      this.#queue.delete(run);
+    const mayStart = (client: string): boolean => this.#mayStart(client);
+    for (;;) {
+      const run = this.#queue.next(mayStart);
+      if (run === undefined) return;
       try {
         this.#activate(run);
       } catch (thrown) {
@@ -248,7 +279,7 @@ export class InferenceWorker implements Inference {
   }
 
   #activate(run: Run): void {
-    const { job, id } = run;
+    const { job, id, client } = run;
     if (BigInt(Math.floor(this.#now() / 1000)) > job.commitment.deadline) {
       throw new LloomError("request_expired", "run request: its deadline passed while it waited");
     }
@@ -258,6 +289,7 @@ export class InferenceWorker implements Inference {
     run.state = "active";
     run.startedAt = this.#now();
     this.#active.set(id, run);
+    this.#activeOf.set(client, (this.#activeOf.get(client) ?? 0) + 1);
   }
 
   #receive(message: FromTask): void {
@@ -290,6 +322,9 @@ export class InferenceWorker implements Inference {
   #finish(run: Run): void {
     run.state = "over";
     this.#active.delete(run.id);
+    const left = this.#activeOf.get(run.client)! - 1;
+    if (left > 0) this.#activeOf.set(run.client, left);
+    else this.#activeOf.delete(run.client);
     this.#admission.ended(this.#now() - run.startedAt);
     this.#crashes = 0;
     if (this.#active.size === 0) this.#drained?.resolve();
@@ -307,7 +342,7 @@ export class InferenceWorker implements Inference {
   #cancel(run: Run, reason: ErrorData): void {
     if (run.state === "active") {
       this.#worker?.postMessage({ type: "cancel", id: run.id, reason } satisfies ToTask);
-    } else if (this.#queue.delete(run)) {
+    } else if (this.#queue.delete(run.client, run)) {
       this.#failSoon(run, LloomError.from(reason));
     }
   }
@@ -342,6 +377,7 @@ export class InferenceWorker implements Inference {
     this.#listings.clear();
     const runs = [...this.#active.values()];
     this.#active.clear();
+    this.#activeOf.clear();
     for (const run of runs) run.state = "over";
     for (const { sink, delivered } of runs) {
       if (delivered.length === 0) sink.fail(error.toData());

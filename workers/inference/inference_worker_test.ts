@@ -275,11 +275,11 @@ class FakeWorker extends EventTarget {
   }
 }
 
-function withFakes(maxConcurrent: number) {
+function withFakes(maxConcurrent: number, maxQueue = 64) {
   const fakes: FakeWorker[] = [];
   const clock = { now: Date.now() };
   const worker = new InferenceWorker(
-    { name: "test", kind: "openai", endpoint: "http://127.0.0.1:1", maxConcurrent },
+    { name: "test", kind: "openai", endpoint: "http://127.0.0.1:1", maxConcurrent, maxQueue },
     {
       now: () => clock.now,
       createWorker: () => {
@@ -291,6 +291,39 @@ function withFakes(maxConcurrent: number) {
   );
   return { worker, fakes, clock };
 }
+
+Deno.test("one client keeps neither all slots, nor all turns, nor the whole queue from another", async () => {
+  const { worker, fakes } = withFakes(4, 6);
+  const [greedy, modest] = [`0x${"aa".repeat(20)}`, `0x${"bb".repeat(20)}`] as const;
+  const ask = (client: typeof greedy) => start(worker, { ...makeJob(), client }).sink.over;
+  const ofGreedy = Array.from({ length: 9 }, () => ask(greedy));
+  const [fake] = fakes as [FakeWorker];
+  assert.deepEqual(worker.load(), { active: 3, queued: 6 });
+  // Alone, it may fill the queue, and no more.
+  assert.equal((await ask(greedy)).error?.code, "overloaded");
+  const first = ask(modest);
+  assert.deepEqual(worker.load(), { active: 4, queued: 6 });
+  const error = { code: "backend_failed", message: "test" } as const;
+  const finish = (run: number) => fake.say({ type: "fail", id: fake.runs[run]!, error });
+  finish(3);
+  assert.equal((await first).error?.code, "backend_failed");
+  // The free slot is not for the greedy one, however long it waits.
+  assert.deepEqual(worker.load(), { active: 3, queued: 6 });
+  const more = Array.from({ length: 3 }, () => ask(modest));
+  assert.deepEqual(worker.load(), { active: 4, queued: 6 });
+  for (const displaced of ofGreedy.slice(7)) {
+    const { error } = await displaced;
+    assert.equal(error?.code, "overloaded");
+    assert.ok(error.retryAfterMs! > 0);
+  }
+  // One of each waits for every slot that becomes free.
+  for (let run = 0; run < 3; run++) finish(run);
+  const started = fake.received.flatMap((m) => m.type === "run" ? [m.job.client] : []).slice(5);
+  assert.deepEqual(started, [greedy, modest, greedy]);
+  for (let run = 0; run < fake.runs.length; run++) finish(run);
+  await Promise.all([...ofGreedy, ...more]);
+  await worker.stop();
+});
 
 Deno.test("a crash fails what was not delivered, ends what was, and what waits goes to a new worker", async () => {
   const { worker, fakes } = withFakes(2);
