@@ -82,12 +82,18 @@ export class InferServer {
   readonly #components: InferServerComponents;
   readonly #options: InferServerOptions;
   readonly #running = new Set<Serving>();
+  /** How many of them by client. */
+  readonly #runningOf = new Map<Address, number>();
+  readonly #maxRequests: number;
+  readonly #maxPerClient: number;
   #stopping = false;
 
   /** A server without streams yet. */
   constructor(options: InferServerOptions, components: InferServerComponents) {
     this.#options = options;
     this.#components = components;
+    this.#maxRequests = options.maxRequests ?? 1024;
+    this.#maxPerClient = shareOf(this.#maxRequests);
   }
 
   /** Requests under way. */
@@ -149,19 +155,24 @@ export class InferServer {
     idle: IdleTimer,
   ): Serving {
     const serving = new Serving(stream, client, open, this.#options, this.#components);
+    const ofClient = (this.#runningOf.get(client) ?? 0) + 1;
     this.#running.add(serving);
+    this.#runningOf.set(client, ofClient);
     const { length } = open.body;
     const counted = length > UNCOUNTED_MESSAGE_BYTES ? length : 0;
     const hasRoom = counted === 0 || account.take(counted);
     serving.ended.then(() => {
       if (hasRoom && counted > 0) account.give(counted);
       this.#running.delete(serving);
+      const left = this.#runningOf.get(client)! - 1;
+      if (left > 0) this.#runningOf.set(client, left);
+      else this.#runningOf.delete(client);
       idle.start();
     });
     const nowMs = this.#components.clock.now();
     const refused = this.#stopping
       ? SHUTTING_DOWN
-      : !hasRoom || this.#running.size > (this.#options.maxRequests ?? 1024)
+      : !hasRoom || this.#running.size > this.#maxRequests || ofClient > this.#maxPerClient
       ? OVERLOADED
       : checkTerms(open.request.commitment, this.#components.terms, nowMs);
     serving.dispatch({ type: "open", nowMs, ...(refused && { refused }) });
@@ -320,11 +331,14 @@ class Serving {
       const message = "answer request: the model went away";
       return this.dispatch({ type: "failed", error: { code: "model_unavailable", message } });
     }
-    this.#run = model.run({ model: commitment.model, body, commitment, salt }, {
-      batch: (lines) => this.dispatch({ type: "batch", lines }),
-      end: (end) => this.dispatch({ type: "end", end, nowMs: clock.now() }),
-      fail: (error) => this.dispatch({ type: "failed", error }),
-    });
+    this.#run = model.run(
+      { model: commitment.model, body, commitment, salt, client: this.#remote },
+      {
+        batch: (lines) => this.dispatch({ type: "batch", lines }),
+        end: (end) => this.dispatch({ type: "end", end, nowMs: clock.now() }),
+        fail: (error) => this.dispatch({ type: "failed", error }),
+      },
+    );
   }
 
   #send(message: Uint8Array): void {
@@ -363,6 +377,15 @@ class Serving {
     this.#timers.get(timer)?.();
     this.#timers.delete(timer);
   }
+}
+
+/**
+ * Requests that one client may have under way of all that may be: a quarter, or 64 where that is
+ * less, as a program may well ask so many at once; but some are always left to others.
+ */
+function shareOf(maxRequests: number): number {
+  const most = Math.ceil(3 * maxRequests / 4);
+  return Math.max(Math.ceil(maxRequests / 4), Math.min(64, most));
 }
 
 const SHUTTING_DOWN: ErrorData = {

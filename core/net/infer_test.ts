@@ -27,7 +27,12 @@ import { createSigner, createVerifier, FREE_DOMAIN, noblePrimitives } from "../s
 import { type MemoryStream, memoryStreams } from "../../tests/support/memory_stream.ts";
 import { InferClient, type InferRequest } from "./infer_client.ts";
 import { ByteBudget } from "./byte_budget.ts";
-import { InferServer, type InferServerComponents, type ServedRequest } from "./infer_server.ts";
+import {
+  InferServer,
+  type InferServerComponents,
+  type InferServerOptions,
+  type ServedRequest,
+} from "./infer_server.ts";
 
 const clock: Clock = {
   now: Date.now,
@@ -134,11 +139,15 @@ class Nonces implements NonceStore {
   }
 }
 
-function setUp(highWater?: number, changed: Partial<InferServerComponents> = {}) {
+function setUp(
+  highWater?: number,
+  changed: Partial<InferServerComponents> = {},
+  options: InferServerOptions = {},
+) {
   const model = new ScriptedModel();
   const served: ServedRequest[] = [];
   const ends: MemoryStream[] = [];
-  const server = new InferServer({}, {
+  const server = new InferServer(options, {
     clock,
     signer: executorSigner,
     verifier,
@@ -151,10 +160,10 @@ function setUp(highWater?: number, changed: Partial<InferServerComponents> = {})
     onDone: (request) => served.push(request),
     ...changed,
   });
-  const connect = (): MemoryStream => {
+  const connect = (from = clientSigner.address): MemoryStream => {
     const [near, far] = memoryStreams(highWater);
     ends.push(far);
-    server.serve(far, clientSigner.address);
+    server.serve(far, from);
     return near;
   };
   const client = new InferClient({}, {
@@ -293,6 +302,33 @@ Deno.test("large requests are refused while those being served take all the room
   (await again).end();
   await second.receipt;
   await client.stop();
+});
+
+Deno.test("one client may ask 64 at once, and leaves room for others when no more fit", async () => {
+  const stranger = createSigner(noblePrimitives, FREE_DOMAIN, new Uint8Array(32).fill(3));
+  for (const [maxRequests, share] of [[4, 3], [80, 60], [100, 64], [320, 80]] as const) {
+    const { model, connect } = setUp(undefined, {}, { maxRequests });
+    const askFrom = async (signer: typeof clientSigner) => {
+      const near = connect(signer.address);
+      near.send(await openFrame({}, signer));
+      return { near, first: await reply(near) };
+    };
+    const asked = [];
+    for (let i = 0; i < share; i++) asked.push(await askFrom(clientSigner));
+    assert.ok(asked.every(({ first }) => first?.type === "accept"));
+    const refused = await askFrom(clientSigner);
+    assert.ok(refused.first?.type === "reject" && refused.first.error.code === "overloaded");
+    const other = await askFrom(stranger);
+    assert.equal(other.first?.type, "accept");
+    assert.equal(model.runs.at(-1)!.job.client, stranger.address);
+    // What has ended counts no more.
+    model.runs[0]!.end();
+    assert.equal((await reply(asked[0]!.near))?.type, "receipt");
+    const again = await askFrom(clientSigner);
+    assert.equal(again.first?.type, "accept");
+    for (const { near } of [...asked, refused, other, again]) near.abort(new Error("done"));
+    for (const run of model.runs.slice(1)) run.end();
+  }
 });
 
 Deno.test("a backend that fails before its first token rejects, and the stream stays usable", async () => {
