@@ -11,9 +11,6 @@ import {
   MAX_ADDRESSES_TO_DIAL,
   MAX_CONNECTIONS_PER_HOST_PER_S,
   MAX_PENDING_CONNECTIONS,
-  MAX_RELAY_RESERVATIONS,
-  MAX_RELAYED_BYTES,
-  MAX_RELAYED_MS,
   MAX_STREAM_WINDOW_BYTES,
   MAX_STREAMS_PER_CONNECTION,
   PROVIDER_RECORD_MS,
@@ -21,6 +18,7 @@ import {
 } from "../protocol/limits.ts";
 import { loopbackGater } from "./addresses.ts";
 import type { Modules } from "./modules.ts";
+import { relayServer } from "./relay.ts";
 import type { NodeOptions } from "./options.ts";
 
 /** What {@linkcode LloomNode} uses of libp2p's services. */
@@ -92,13 +90,7 @@ function services(options: NodeOptions, modules: Modules): ServiceFactoryMap<Ser
     }),
     ...gossip !== undefined && { gossip: gossip.announcementGossip() },
     ...relay !== undefined && options.relay === "server" && {
-      relay: relay.circuitRelayServer({
-        reservations: {
-          maxReservations: MAX_RELAY_RESERVATIONS,
-          defaultDataLimit: BigInt(MAX_RELAYED_BYTES),
-          defaultDurationLimit: MAX_RELAYED_MS,
-        },
-      }),
+      relay: relayServer(relay),
     },
     ...dcutr !== undefined && { dcutr: dcutr.dcutr() },
   };

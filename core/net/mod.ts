@@ -3,6 +3,7 @@ export { createNode, LloomNode } from "./node.ts";
 export type { HandleOptions, OpenOptions, PeerTarget, RemotePeer, StreamHandler } from "./node.ts";
 export type { FindOptions } from "./discovery.ts";
 export { FrameStream, type FrameStreamOptions } from "./frame_stream.ts";
+export { areLoopback } from "./addresses.ts";
 export * from "./byte_budget.ts";
 export * from "./options.ts";
 export * from "./announcer.ts";

@@ -201,7 +201,7 @@ test("a node for this machine alone dials no other, wherever the address comes f
   const client = await network.node({ listen: [] });
   const elsewhere = [
     "/ip4/192.0.2.1/tcp/4001",
-    "/dns4/localhost/tcp/4001",
+    "/dns4/localhost.example/tcp/4001",
     "/dnsaddr/example.com",
     `/ip4/192.0.2.1/tcp/4001/p2p/${server.peerId}/p2p-circuit`,
   ];

@@ -1,4 +1,9 @@
 import assert from "node:assert/strict";
+import { generateKeyPair } from "@libp2p/crypto/keys";
+import { peerIdFromPrivateKey } from "@libp2p/peer-id";
+import type { PeerId } from "@libp2p/interface";
+import { multiaddr } from "@multiformats/multiaddr";
+import { relayServer } from "./relay.ts";
 import { NETWORK_TEST, PROTOCOL, targetOf, TestNetwork, until } from "./test_network.ts";
 
 Deno.test({
@@ -38,4 +43,34 @@ Deno.test({
     }
     assert.equal(received, total);
   },
+});
+
+Deno.test("no host reserves more places at a relay than its share; this machine has no limit", async () => {
+  const addresses = new Map<PeerId, string>();
+  const gater: { denyInboundRelayReservation?(source: PeerId): Promise<boolean> | boolean } = {};
+  const log = Object.assign(() => undefined, { error() {}, trace() {} });
+  const server = relayServer(await import("@libp2p/circuit-relay-v2"), 2)(
+    {
+      connectionGater: gater,
+      connectionManager: {
+        getConnections: (peer: PeerId) => [{ remoteAddr: multiaddr(addresses.get(peer)) }],
+      },
+      logger: { forComponent: () => log },
+    } as unknown as Parameters<ReturnType<typeof relayServer>>[0],
+  );
+  const reserve = async (address: string): Promise<boolean> => {
+    const peer = peerIdFromPrivateKey(await generateKeyPair("secp256k1"));
+    addresses.set(peer, address);
+    if (await gater.denyInboundRelayReservation!(peer)) return false;
+    const reservation = { addr: multiaddr(address), expiry: new Date() };
+    server.reservations.set(peer, reservation as never);
+    assert.equal(await gater.denyInboundRelayReservation!(peer), false, "it may be renewed");
+    return true;
+  };
+  for (let port = 1; port <= 5; port++) {
+    assert.equal(await reserve(`/ip4/192.0.2.1/tcp/${port}`), port <= 2);
+    assert.equal(await reserve(`/ip6/2001:db8::${port}/tcp/1`), port <= 2);
+    assert.equal(await reserve(`/ip4/192.0.2.${port + 1}/tcp/1`), true);
+    assert.equal(await reserve(`/ip4/127.0.0.1/tcp/${port}`), true);
+  }
 });

@@ -150,6 +150,8 @@ export const MAX_GOSSIP_VALIDATIONS = 1024;
 
 /** Peers that may be reachable through one relay. */
 export const MAX_RELAY_RESERVATIONS = 256;
+/** The same at one host, that a single one cannot take all places: a household, or a small office. */
+export const MAX_RELAY_RESERVATIONS_PER_HOST = 8;
 /** Bytes one relayed connection may carry: some hours of answers, or 30 of the largest requests. */
 export const MAX_RELAYED_BYTES = 256 << 20;
 /** How long one relayed connection may last; its peers then dial anew. */

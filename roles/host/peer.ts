@@ -1,6 +1,6 @@
 /** What every role is at heart: an identity, crypto workers, and a node of the network. @module */
 import type { Identity } from "@lloom/core/identity";
-import { createNode, type LloomNode } from "@lloom/core/net";
+import { areLoopback, createNode, type LloomNode } from "@lloom/core/net";
 import type { Clock, Signer } from "@lloom/core/ports";
 import { FREE_DOMAIN, type SigningDomain } from "@lloom/core/signing";
 import { type CryptoWorkers, startCryptoWorkers } from "@lloom/workers/crypto";
@@ -68,7 +68,7 @@ export async function createPeer(identity: Identity, options: PeerOptions): Prom
       relay,
       mdns: network.enableMdns,
       gossip: options.gossip,
-      loopbackOnly: namesLoopbackOnly(network),
+      loopbackOnly: await namesLoopbackOnly(network),
       maxConnections: network.maxConnections,
     }, { privateKey: identity.exportPrivateKey(), clock: systemClock });
     return {
@@ -89,9 +89,8 @@ export async function createPeer(identity: Identity, options: PeerOptions): Prom
 }
 
 /** No node dials beyond its own machine unless its user names an address there, or asks for mDNS. */
-function namesLoopbackOnly(network: NetworkConfig): boolean {
+async function namesLoopbackOnly(network: NetworkConfig): Promise<boolean> {
   const { bootstrapNodes, listenAddresses, externalAddresses, enableMdns } = network;
   const named = [...bootstrapNodes, ...listenAddresses, ...externalAddresses];
-  return !enableMdns &&
-    named.every((address) => address === RELAYED || /^\/ip4\/127\.|^\/ip6\/::1\//.test(address));
+  return !enableMdns && await areLoopback(named.filter((address) => address !== RELAYED));
 }
