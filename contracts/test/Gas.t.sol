@@ -6,8 +6,7 @@ import {ChannelTerms, Redemption} from "../src/LloomChannels.sol";
 import {Base} from "./Base.sol";
 import {vm} from "./Vm.sol";
 
-/// @notice Gas of each call without the transaction's own cost, compared with `snapshots/` by `contracts:test`.
-/// @dev An isolated test is a transaction: storage and accounts are cold at each call that is measured.
+/// @notice Gas of each call as a transaction of its own, compared with `snapshots/` by `contracts:test`.
 contract GasTest is Base {
     function test_native() public {
         ChannelTerms memory terms = termsFor(NATIVE);

@@ -5,9 +5,6 @@
  */
 import { type ForgeResult, missing, runForge } from "./toolchain.ts";
 
-/** Contracts whose calls are measured, each as a transaction of its own. */
-const GAS = "GasTest";
-
 /** One run of forge, and what it is to show. */
 export interface Check {
   readonly name: string;
@@ -31,25 +28,18 @@ export function checks(options: {
   return [
     check("contracts are formatted", ["fmt", "--check"]),
     check("contracts are free of lint", ["lint", "--deny", "notes"]),
-    check("contracts pass unit, fuzz and invariant tests", [
-      "test",
-      "--no-match-contract",
-      GAS,
-      ...options.arguments ?? [],
-    ]),
-    check("contracts cost the gas in contracts/snapshots", [
-      "test",
-      "--isolate",
-      "--match-contract",
-      GAS,
-    ], options.updateGas === true ? {} : { FORGE_SNAPSHOT_CHECK: "true" }),
+    check(
+      "contracts pass unit, fuzz and invariant tests, and cost the gas in contracts/snapshots",
+      ["test", ...options.arguments ?? []],
+      options.updateGas === true ? {} : { FORGE_SNAPSHOT_CHECK: "true" },
+    ),
   ];
 }
 
 /** Shows how much of the contracts the tests reach. */
 function coverage(): Promise<ForgeResult | undefined> {
   return runForge(
-    ["coverage", "--no-match-contract", GAS, "--no-match-coverage", "test/|openzeppelin"],
+    ["coverage", "--no-match-contract", "GasTest", "--no-match-coverage", "test/|openzeppelin"],
     { show: true },
   );
 }
