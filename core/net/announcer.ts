@@ -8,11 +8,11 @@ import { LloomError } from "../errors.ts";
 import type { Clock, Signer } from "../ports.ts";
 import {
   type Announcement,
-  encodeAnnouncement,
   encodeSignedAnnouncement,
   type SignedAnnouncement,
 } from "../protocol/announcement.ts";
 import { HEARTBEAT_MS } from "../protocol/limits.ts";
+import { fitAnnouncement } from "./fit_announcement.ts";
 
 const log = getLogger(["lloom", "announce"]);
 
@@ -46,6 +46,8 @@ export class Announcer {
   readonly #options: Required<AnnouncerOptions>;
   readonly #components: AnnouncerComponents;
   #sequence = 0n;
+  /** What the operator was last told of. */
+  #leftOut = "";
   #disarm: (() => void) | undefined;
   /** Announcements follow each other: their sequence must be that of their sending. */
   #last: Promise<void> = Promise.resolve();
@@ -110,7 +112,7 @@ export class Announcer {
     const sequence = BigInt(timestamp);
     this.#sequence = sequence > this.#sequence ? sequence : this.#sequence + 1n;
     const { multiaddrs, models, load } = offering();
-    const announcement: Announcement = {
+    const { body, announcement, leftOut } = fitAnnouncement({
       kind,
       peerId,
       executor: signer.address,
@@ -119,8 +121,8 @@ export class Announcer {
       load,
       timestamp,
       sequence: this.#sequence,
-    };
-    const body = encodeAnnouncement(announcement);
+    });
+    this.#warn(leftOut);
     const signature = await signer.signAnnouncement(
       { peerId, timestamp: BigInt(timestamp), sequence: this.#sequence },
       body,
@@ -128,5 +130,17 @@ export class Announcer {
     const signed = { body, signature };
     await publish(signed, encodeSignedAnnouncement(signed));
     log.debug("announced {kind}: {models} models", { kind, models: announcement.models.length });
+  }
+
+  /** Tells of models that are not announced, once and whenever they change. */
+  #warn(leftOut: readonly string[]): void {
+    const names = leftOut.map((name) => name.slice(0, 80)).join(", ");
+    if (names !== "" && names !== this.#leftOut) {
+      log.warn("{count} models are not announced, as an announcement cannot hold them: {names}", {
+        count: leftOut.length,
+        names,
+      });
+    }
+    this.#leftOut = names;
   }
 }

@@ -211,6 +211,7 @@ class Serving {
   readonly #session: ExecutorSession;
   readonly #timers = new Map<ExecutorTimer, () => void>();
   readonly #events: ExecutorEvent[] = [];
+  /** On a clock that only grows, as durations become averages that are announced. */
   readonly #startMs: number;
   #firstDeltaMs: number | undefined;
   #client: Address | undefined;
@@ -230,7 +231,7 @@ class Serving {
     this.#open = open;
     this.#components = components;
     this.#session = new ExecutorSession(open, options);
-    this.#startMs = components.clock.now();
+    this.#startMs = performance.now();
     const { promise, resolve } = Promise.withResolvers<void>();
     this.ended = promise;
     this.#resolveEnded = resolve;
@@ -293,7 +294,7 @@ class Serving {
       case "accept":
         return this.#send(encodeAccept(effect));
       case "delta":
-        this.#firstDeltaMs ??= clock.now() - this.#startMs;
+        this.#firstDeltaMs ??= Math.round(performance.now() - this.#startMs);
         return this.#send(encodeDelta(effect));
       case "receipt":
         return this.#send(encodeReceipt(effect));
@@ -313,7 +314,7 @@ class Serving {
       case "done":
         this.#components.onDone?.({
           model: request.commitment.model,
-          durationMs: clock.now() - this.#startMs,
+          durationMs: Math.round(performance.now() - this.#startMs),
           ...(this.#client !== undefined && { client: this.#client }),
           ...(effect.response && { response: effect.response }),
           ...(effect.error && { error: effect.error }),

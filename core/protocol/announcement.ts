@@ -21,7 +21,7 @@ export const MAX_PEER_ID_BYTES = 128;
 /** Longest multiaddr: a relayed one names two peers. */
 const MAX_MULTIADDR_BYTES = 512;
 /** No model has a longer context; it keeps sums of tokens far from 2^53. */
-const MAX_CONTEXT_LENGTH = 1 << 30;
+export const MAX_CONTEXT_LENGTH = 1 << 30;
 
 /** How one model has performed at one executor. */
 export interface ModelPerformance {

@@ -1,8 +1,10 @@
 /** What this executor offers: the models of all its backends, at its prices, as they perform. @module */
 import type { Address } from "@lloom/core/bytes";
+import type { ErrorCode } from "@lloom/core/errors";
 import type { ServedRequest } from "@lloom/core/net";
 import type { Inference } from "@lloom/core/ports";
 import {
+  MAX_CONTEXT_LENGTH,
   MAX_FEATURES_PER_MODEL,
   MAX_MODELS_PER_EXECUTOR,
   type ModelOffer,
@@ -18,6 +20,21 @@ const log = getLogger(["lloom", "catalog"]);
 
 /** Weight of the newest request in a model's averages: about the last ten count. */
 const NEWEST_WEIGHT = 0.2;
+
+/**
+ * Failures that say something about the model. A request that a server refuses (`backend_rejected`)
+ * is its client's doing, as is one that is too long, cancelled or not read: anybody could spoil the
+ * figures with those.
+ */
+const FAULTS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "backend_unreachable",
+  "backend_unauthorized",
+  "backend_failed",
+  "backend_malformed",
+  "backend_truncated",
+  "backend_timeout",
+  "worker_crashed",
+]);
 
 /** One model at one backend. */
 interface Source {
@@ -105,8 +122,7 @@ export class Catalog implements Terms {
 
   /** Learns from a request that was served. */
   record({ model, response, error, durationMs, firstDeltaMs }: ServedRequest): void {
-    // What a client got wrong, or gave up, says nothing about the model.
-    const fault = error?.code.startsWith("backend_") || error?.code === "worker_crashed";
+    const fault = error !== undefined && FAULTS.has(error.code);
     if (response?.commitment.success !== true && !fault) return;
     const success = response?.commitment.success === true;
     const old = this.#performance.get(model);
@@ -157,7 +173,7 @@ export class Catalog implements Terms {
       available: sources.some(({ available }) => available),
       inboundPrice: price?.inboundPrice ?? defaultInboundPrice,
       outboundPrice: price?.outboundPrice ?? defaultOutboundPrice,
-      ...(lengths.length > 0 && { contextLength: Math.min(...lengths) }),
+      ...(lengths.length > 0 && { contextLength: Math.min(MAX_CONTEXT_LENGTH, ...lengths) }),
       ...(model.architecture !== undefined && { architecture: model.architecture }),
       ...(model.size !== undefined && { size: model.size }),
     };
