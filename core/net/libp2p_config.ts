@@ -10,6 +10,7 @@ import {
   DIAL_TIMEOUT_MS,
   MAX_ADDRESSES_TO_DIAL,
   MAX_CONNECTIONS_PER_HOST_PER_S,
+  MAX_DHT_STREAMS_PER_PEER,
   MAX_PENDING_CONNECTIONS,
   MAX_STREAM_WINDOW_BYTES,
   MAX_STREAMS_PER_CONNECTION,
@@ -39,6 +40,7 @@ export function libp2pConfig(
   return {
     start: false,
     privateKey,
+    datastore: new modules.datastore.BoundedDatastore({}, namesOf(privateKey, modules)),
     nodeInfo: { name: "lloom", version: "2", userAgent: "lloom/2" },
     addresses: { listen: [...options.listen], appendAnnounce: [...options.announce ?? []] },
     transports: [
@@ -71,6 +73,12 @@ export function libp2pConfig(
   };
 }
 
+/** How libp2p names this node in its datastore: as a provider, and as a peer. */
+function namesOf(privateKey: PrivateKey, { peerId }: Modules): string[] {
+  const self = peerId.peerIdFromPrivateKey(privateKey);
+  return [self.toString(), self.toCID().toString()];
+}
+
 function services(options: NodeOptions, modules: Modules): ServiceFactoryMap<Services> {
   const { identify, ping, dht, gossip, relay, dcutr } = modules;
   return {
@@ -80,6 +88,7 @@ function services(options: NodeOptions, modules: Modules): ServiceFactoryMap<Ser
     dht: dht.kadDHT({
       protocol: KAD_PROTOCOL,
       clientMode: options.dht !== "server",
+      maxInboundStreams: MAX_DHT_STREAMS_PER_PEER,
       // Networks on one machine or behind one router are networks too.
       peerInfoMapper: dht.passthroughMapper,
       reprovide: {

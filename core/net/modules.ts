@@ -15,6 +15,7 @@ export interface Modules {
   readonly identify: typeof import("@libp2p/identify");
   readonly ping: typeof import("@libp2p/ping");
   readonly dht: typeof import("@libp2p/kad-dht");
+  readonly datastore: typeof import("./bounded_datastore.ts");
   readonly webSockets: typeof import("./web_sockets.ts") | undefined;
   readonly gossip: typeof import("./gossip.ts") | undefined;
   readonly relay: typeof import("@libp2p/circuit-relay-v2") | undefined;
@@ -60,7 +61,7 @@ function silenceLockChannel(): void {
 export async function loadModules(choice: ModuleChoice): Promise<Modules> {
   silenceLockChannel();
   const [
-    [libp2p, keys, peerId, multiaddr, tcp, noise, yamux, identify, ping, dht],
+    [libp2p, keys, peerId, multiaddr, tcp, noise, yamux, identify, ping, dht, datastore],
     [webSockets, gossip, relay, dcutr, mdns],
   ] = await Promise.all([
     Promise.all([
@@ -74,6 +75,7 @@ export async function loadModules(choice: ModuleChoice): Promise<Modules> {
       import("@libp2p/identify"),
       import("@libp2p/ping"),
       import("@libp2p/kad-dht"),
+      import("./bounded_datastore.ts"),
     ]),
     Promise.all([
       choice.webSockets ? import("./web_sockets.ts") : undefined,
@@ -94,6 +96,7 @@ export async function loadModules(choice: ModuleChoice): Promise<Modules> {
     identify,
     ping,
     dht,
+    datastore,
     webSockets,
     gossip,
     relay,

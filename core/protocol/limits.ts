@@ -137,6 +137,21 @@ export const BOOTSTRAP_RETRY_MS = { first: 1000, longest: 60_000 } as const;
 export const PROVIDER_RECORD_MS = 50 * 60_000;
 /** Between two publications of the same provider record, so that one may fail. */
 export const REPROVIDE_MS = 20 * 60_000;
+/** Provider records a node keeps for others, some 200 bytes each; beyond it, the oldest are forgotten. */
+export const MAX_PROVIDER_RECORDS = 16_384;
+/** The same of one provider: an executor's models and its role, and what it offered shortly before. */
+export const MAX_PROVIDER_RECORDS_PER_PEER = 128;
+/** The same for one key; every question for it is answered with all. */
+export const MAX_PROVIDER_RECORDS_PER_KEY = 256;
+/** Longest key of a provider record; ours have 123 characters. */
+export const MAX_PROVIDER_KEY_LENGTH = 192;
+/** Peers whose addresses a node remembers, and what these take in bytes; the oldest are forgotten. */
+export const MAX_KNOWN_PEERS = 8192;
+export const MAX_KNOWN_PEER_BYTES = 16 << 20;
+/** What is remembered of one peer: 16 addresses, protocols and a signed record take about 4 KiB. */
+export const MAX_BYTES_PER_KNOWN_PEER = 32 << 10;
+/** Questions to the DHT that one peer may have open. libp2p takes 4 MiB for each. */
+export const MAX_DHT_STREAMS_PER_PEER = 16;
 /** Peers one search for providers yields at most. */
 export const MAX_PROVIDERS = 100;
 
