@@ -2,12 +2,16 @@
 import { type GossipSub, gossipsub, TopicValidatorResult } from "@libp2p/gossipsub";
 import { getLogger } from "@logtape/logtape";
 import {
+  DEFAULT_MAX_CONNECTIONS,
+  GOSSIP_BYTES,
+  GOSSIP_MESSAGES,
   MAX_GOSSIP_BACKLOG_BYTES,
   MAX_GOSSIP_PACKET_BYTES,
   MAX_GOSSIP_VALIDATIONS,
   MAX_SIGNED_ANNOUNCEMENT_BYTES,
 } from "../protocol/limits.ts";
 import { ANNOUNCEMENTS_TOPIC } from "../protocol/ids.ts";
+import { FloodGuard } from "./flood_guard.ts";
 import type { AnnouncementValidator } from "./options.ts";
 
 type Components = Parameters<ReturnType<typeof gossipsub>>[0];
@@ -58,11 +62,21 @@ export function announcementGossip(): (components: Components) => GossipSub {
   });
 }
 
-/** Asks `validator` about every message before it is forwarded; what it throws, and a flood, is ignored. */
+/**
+ * Asks `validator` about every message before it is forwarded. What it throws is ignored, and so is
+ * more than a peer should send; a peer that goes on regardless is blamed.
+ */
 export function validateGossip(gossip: GossipSub, validator: AnnouncementValidator): void {
   let running = 0;
+  const guard = new FloodGuard(
+    { messages: GOSSIP_MESSAGES, bytes: GOSSIP_BYTES, maxPeers: 2 * DEFAULT_MAX_CONNECTIONS },
+    () => performance.now(),
+  );
   gossip.topicValidators.set(ANNOUNCEMENTS_TOPIC, async (from, { data }) => {
     if (data.length > MAX_SIGNED_ANNOUNCEMENT_BYTES) return TopicValidatorResult.Reject;
+    const flow = guard.count(from.toString(), data.length);
+    if (flow === "far_above") return TopicValidatorResult.Reject;
+    if (flow === "above") return TopicValidatorResult.Ignore;
     if (running >= MAX_GOSSIP_VALIDATIONS) return TopicValidatorResult.Ignore;
     running++;
     try {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { type ErrorCode, LloomError } from "../errors.ts";
-import { MAX_SIGNED_ANNOUNCEMENT_BYTES } from "../protocol/limits.ts";
+import { GOSSIP_MESSAGES, MAX_SIGNED_ANNOUNCEMENT_BYTES } from "../protocol/limits.ts";
 import type { LloomNode } from "./node.ts";
 import type { Verdict } from "./options.ts";
 import { NETWORK_TEST, TestNetwork, until } from "./test_network.ts";
@@ -102,6 +102,26 @@ Deno.test({
     }
     assert.ok(line.judged.length >= 3);
     assert.ok(line.arrived.every((message) => message.startsWith("accept")));
+  },
+});
+
+Deno.test({
+  name:
+    "of a flood of announcements only a burst is looked at",
+  ...NETWORK_TEST,
+  fn: async () => {
+    await using network = new TestNetwork();
+    const line = await Line.make(network);
+    const { burst, perSecond } = GOSSIP_MESSAGES;
+    const startMs = performance.now();
+    for (let i = 0; i < 4 * burst; i++) {
+      await line.maker.publish(bytes(`ignore ${i}`));
+      if (i % 100 === 0) await roundTrips(line, 1);
+    }
+    await roundTrips(line, 20);
+    const seconds = (performance.now() - startMs) / 1000;
+    assert.ok(line.judged.length >= burst - 100, String(line.judged.length));
+    assert.ok(line.judged.length <= burst + perSecond * seconds + 1, String(line.judged.length));
   },
 });
 

@@ -163,6 +163,14 @@ export const MAX_GOSSIP_BACKLOG_BYTES = 8 << 20;
 /** Announcements being verified at once; at their largest, 64 MiB. More are ignored, and come again. */
 export const MAX_GOSSIP_VALIDATIONS = 1024;
 
+/**
+ * Announcements that one peer may hand on, since each costs about two milliseconds: a heartbeat of
+ * every executor that is kept makes 34 a second. The burst is for a peer that just came.
+ */
+export const GOSSIP_MESSAGES = { burst: 500, perSecond: 50 } as const;
+/** The same in bytes: 10 KiB each. */
+export const GOSSIP_BYTES = { burst: 8 << 20, perSecond: 512 << 10 } as const;
+
 /** Peers that may be reachable through one relay. */
 export const MAX_RELAY_RESERVATIONS = 256;
 /** The same at one host, that a single one cannot take all places: a household, or a small office. */
