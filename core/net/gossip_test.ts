@@ -106,8 +106,7 @@ Deno.test({
 });
 
 Deno.test({
-  name:
-    "of a flood of announcements only a burst is looked at",
+  name: "of a flood of announcements only a burst is looked at",
   ...NETWORK_TEST,
   fn: async () => {
     await using network = new TestNetwork();
