@@ -6,6 +6,7 @@
  */
 import { getLogger } from "@logtape/logtape";
 import { LloomError } from "../errors.ts";
+import type { MessageStream } from "../ports.ts";
 import { modelKey, type ProviderKey, REGISTRY_PROTOCOL, roleKey } from "../protocol/ids.ts";
 import { MAX_ANSWER_BYTES } from "../protocol/limits.ts";
 import type { OfferFilters } from "../protocol/registry/mod.ts";
@@ -30,14 +31,15 @@ const DHT_AFTER_MS = 1_000;
 /** Between two rounds that found nobody, growing: an executor may be just announcing itself. */
 const FIRST_ROUND_MS = 100;
 const LAST_ROUND_MS = 2_000;
+/** How long registries may deny that there is anybody before they are believed. */
+const DENIED_MS = 3_000;
 
 /** What a {@linkcode Directory} works with. */
 export interface DirectoryComponents extends VerifyComponents {
   /** Reaches registries and the DHT. */
-  readonly node: Pick<
-    LloomNode,
-    "connections" | "onPeerConnected" | "openStream" | "findProviders"
-  >;
+  readonly node: Pick<LloomNode, "connections" | "onPeerConnected" | "findProviders"> & {
+    openStream(...args: Parameters<LloomNode["openStream"]>): Promise<MessageStream>;
+  };
   /** Where what is found is kept. */
   readonly registry: Registry;
 }
@@ -60,16 +62,21 @@ export class Directory {
   }
 
   /**
-   * Executors that are live and offer what is wanted, as soon as some are found.
+   * Executors that are live and offer what is wanted, as soon as some are found. None, if those who
+   * should know have denied it for a while.
    * @param signal ends the search; it then returns what there is, be it nothing
    * @throws {LloomError} `aborted`, if the signal aborts for another reason than time
    */
   async find(wanted: Wanted, signal: AbortSignal): Promise<readonly RegistryEntry[]> {
+    const { clock } = this.#components;
     let pauseMs = FIRST_ROUND_MS;
+    let deniedAt: number | undefined;
     for (;;) {
       const round = new Round(wanted, this.#components, signal);
       const found = await round.run();
       if (found.length > 0) return found;
+      if (round.isDenied) deniedAt ??= clock.now();
+      if (deniedAt !== undefined && clock.now() - deniedAt >= DENIED_MS) return [];
       if (!signal.aborted) await this.#pause(pauseMs, signal);
       pauseMs = Math.min(LAST_ROUND_MS, 2 * pauseMs);
       if (!signal.aborted) continue;
@@ -106,6 +113,7 @@ class Round {
   readonly #done = Promise.withResolvers<void>();
   #pending = 0;
   #dht: "waiting" | "running" | "ended" = "waiting";
+  #answers = 0;
   #settling = false;
   #disarm: (() => void)[] = [];
 
@@ -115,6 +123,11 @@ class Round {
     const abort = () => this.#done.resolve();
     if (signal.aborted) abort();
     signal.addEventListener("abort", abort, { signal: this.#over.signal });
+  }
+
+  /** Whether registries answered, and neither they nor the DHT knew anybody. */
+  get isDenied(): boolean {
+    return this.#answers > 0 && this.#dht === "ended" && this.#found.size === 0;
   }
 
   async run(): Promise<readonly RegistryEntry[]> {
@@ -164,6 +177,7 @@ class Round {
         }
         this.#check();
       }
+      this.#answers++;
     } finally {
       await stream.close();
     }
