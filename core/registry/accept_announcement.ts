@@ -27,7 +27,13 @@ export interface VerifyComponents {
 
 /** What to do with an announcement from gossip: hand it on, drop it, or drop it and blame its sender. */
 export type Verdict =
-  | { readonly verdict: "accept"; readonly announcement: Announcement }
+  | {
+    readonly verdict: "accept";
+    /** What it says. */
+    readonly announcement: Announcement;
+    /** Whether this registry keeps it; others may have room where this one has none. */
+    readonly kept: boolean;
+  }
   | { readonly verdict: "ignore" | "reject"; readonly error: LloomError };
 
 /** What no honest peer hands on. All else may be chance, age, load, or a later version. */
@@ -44,34 +50,38 @@ export function isForged(error: LloomError): boolean {
   return BLAMEWORTHY.has(error.code);
 }
 
-const IGNORED: Readonly<Record<Exclude<Admission, "admitted">, [ErrorCode, string]>> = {
-  known: ["announcement_stale", "a newer one is known"],
-  gone: ["announcement_stale", "too old"],
-  full: ["overloaded", "the registry is full of live executors"],
-  too_many_models: ["overloaded", "more models than this registry keeps"],
+/** Why no registry wants one. What finds no room in this registry only may find some in the next. */
+const UNWANTED: Readonly<Partial<Record<Admission, string>>> = {
+  known: "a newer one is known",
+  gone: "too old",
 };
 
-function assertAdmitted(admission: Admission): void {
-  if (admission === "admitted") return;
-  const [code, state] = IGNORED[admission];
-  throw new LloomError(code, `apply announcement: ${state}`);
+function assertWanted(admission: Admission): void {
+  const state = UNWANTED[admission];
+  if (state === undefined) return;
+  throw new LloomError("announcement_stale", `apply announcement: ${state}`);
 }
 
-/** Takes one announcement's bytes into a registry. Never throws: what goes wrong is in the verdict. */
+/**
+ * Takes one announcement's bytes into a registry. Never throws: what goes wrong is in the verdict.
+ * @param source the PeerId of who handed it on, among whom the room is shared
+ */
 export async function acceptAnnouncement(
   bytes: Uint8Array,
   components: VerifyComponents & { readonly registry: Registry },
+  source = "",
 ): Promise<Verdict> {
   const { registry, clock } = components;
   try {
     const signed = decodeSignedAnnouncement(bytes);
     const announcement = decodeAnnouncement(signed.body);
     assertNotAhead(announcement, clock);
-    assertAdmitted(registry.check(announcement));
+    assertWanted(registry.check(announcement, source));
     await verifyAnnouncement(signed, announcement, components);
     // Another one of the same executor may have come in meanwhile.
-    assertAdmitted(registry.apply(signed, announcement));
-    return { verdict: "accept", announcement };
+    const admission = registry.apply(signed, announcement, source);
+    assertWanted(admission);
+    return { verdict: "accept", announcement, kept: admission === "admitted" };
   } catch (thrown) {
     const error = LloomError.wrap(thrown, "internal", "accept announcement");
     return { verdict: isForged(error) ? "reject" : "ignore", error };

@@ -27,9 +27,10 @@ function gate(maxExecutors = 10) {
     clock,
     registry,
     verified: () => verified,
-    accept: async (bytes: Uint8Array) => {
-      const verdict = await acceptAnnouncement(bytes, components);
-      return verdict.verdict === "accept" ? "accept" : `${verdict.verdict} ${verdict.error.code}`;
+    accept: async (bytes: Uint8Array, source?: string) => {
+      const verdict = await acceptAnnouncement(bytes, components, source);
+      if (verdict.verdict === "accept") return verdict.kept ? "accept" : "accept, not kept";
+      return `${verdict.verdict} ${verdict.error.code}`;
     },
   };
 }
@@ -44,16 +45,42 @@ Deno.test("an announcement signed by the peer it speaks for is accepted, once", 
   assert.equal(verified(), 1, "a known sequence number costs no verification");
 });
 
-Deno.test("what is too old, dated ahead, or finds no room is ignored before verification", async () => {
+Deno.test("what is too old, or dated ahead, is ignored before verification", async () => {
   const { clock, accept, verified } = gate(1);
-  const [alice, bob] = [executor(), executor()];
+  const alice = executor();
   const at = (ms: number) => ({ timestamp: clock.now() + ms });
   assert.equal(await accept(await alice.announce(at(-300_001))), "ignore announcement_stale");
   assert.equal(await accept(await alice.announce(at(30_001))), "ignore announcement_stale");
   assert.equal(verified(), 0);
   assert.equal(await accept(await alice.announce({ ...at(30_000), sequence: 1n })), "accept");
-  assert.equal(await accept(await bob.announce(at(0))), "ignore overloaded");
-  assert.equal(verified(), 1);
+});
+
+Deno.test("a full registry still hands on what is signed, and rejects what is forged", async () => {
+  const { clock, registry, accept } = gate(1);
+  const [alice, bob, mallory] = [executor(), executor(), executor()];
+  const timestamp = clock.now();
+  assert.equal(await accept(await alice.announce({ timestamp })), "accept");
+  assert.equal(await accept(await bob.announce({ timestamp })), "accept, not kept");
+  assert.equal(registry.get(bob.peerId), undefined);
+  const forged = await mallory.announce({ timestamp, peerId: bob.peerId });
+  assert.equal(await accept(forged), "reject signer_mismatch");
+});
+
+Deno.test("executors without number, told by one peer, keep no newcomer out that others tell of", async () => {
+  const { clock, registry, accept } = gate(8);
+  const timestamp = clock.now();
+  const early = executor();
+  await accept(await early.announce({ timestamp }), early.peerId);
+  for (let i = 0; i < 20; i++) await accept(await executor().announce({ timestamp }), "sybil");
+  assert.equal(registry.size, 8);
+  const honest = [executor(), executor(), executor()];
+  for (const { announce } of honest) {
+    assert.equal(await accept(await announce({ timestamp }), "honest"), "accept");
+  }
+  const direct = executor();
+  assert.equal(await accept(await direct.announce({ timestamp }), direct.peerId), "accept");
+  for (const { peerId } of [early, direct, ...honest]) assert.ok(registry.get(peerId));
+  assert.equal(registry.size, 8);
 });
 
 Deno.test("forged announcements are rejected", async () => {

@@ -33,6 +33,14 @@ export interface RegistryEntry {
   readonly lastSeen: number;
 }
 
+/** An entry, and how it came to be kept. */
+interface Kept extends RegistryEntry {
+  /** The peer that told of it first, or the executor itself since it told. */
+  readonly source: string;
+  /** Grows with every executor that is new. */
+  readonly order: number;
+}
+
 /** Whether an announcement counts, or why not. */
 export type Admission =
   | "admitted"
@@ -40,7 +48,7 @@ export type Admission =
   | "known"
   /** Older than what the registry keeps. */
   | "gone"
-  /** No room: all that are known live. */
+  /** No room: all that are known live, and nobody told of more than whoever tells of this one. */
   | "full"
   /** More models than the registry keeps for one executor. */
   | "too_many_models";
@@ -49,6 +57,10 @@ export type Admission =
  * Live executors by PeerId and by model. Of each executor the announcement with the largest
  * sequence number counts, in whatever order they come. A `removal` stays until it is gone, so that
  * an older announcement that is repeated brings nobody back: any older one is gone by then too.
+ *
+ * Keys cost nothing, so whoever likes can fill a registry with executors. When it is full, room is
+ * shared among those who told of them: the newest of whoever told of most gives way to one of
+ * somebody who told of fewer. An executor that told of itself gives way to nobody while it lives.
  */
 export class Registry {
   readonly #clock: Clock;
@@ -56,9 +68,12 @@ export class Registry {
   readonly #maxModels: number;
   readonly #staleAfterMs: number;
   readonly #goneAfterMs: number;
-  readonly #entries = new Map<string, RegistryEntry>();
+  readonly #entries = new Map<string, Kept>();
+  /** How many each source told of. */
+  readonly #bySource = new Map<string, number>();
   readonly #byModel = new Map<string, Map<string, RegistryEntry>>();
   #applied = 0;
+  #order = 0;
 
   /** An empty registry. @throws {RangeError} if an option is not a positive integer, or stale comes after gone */
   constructor(options: RegistryOptions, { clock }: { readonly clock: Clock }) {
@@ -73,7 +88,7 @@ export class Registry {
   }
 
   /** What {@linkcode Registry.apply} would say: cheap, to be asked before a signature is verified. */
-  check(announcement: Announcement): Admission {
+  check(announcement: Announcement, source = ""): Admission {
     const { peerId, sequence, models, timestamp } = announcement;
     if (models.length > this.#maxModels) return "too_many_models";
     if (this.#isGone(timestamp)) return "gone";
@@ -82,21 +97,32 @@ export class Registry {
       return sequence > known.announcement.sequence ? "admitted" : "known";
     }
     const room = known !== undefined || this.#entries.size < this.#maxExecutors ||
-      this.#mostDispensable() !== undefined;
+      this.#mostDispensable(source) !== undefined;
     return room ? "admitted" : "full";
   }
 
-  /** Takes an announcement that has been verified. */
-  apply(signed: SignedAnnouncement, announcement: Announcement): Admission {
-    const admission = this.check(announcement);
+  /**
+   * Takes an announcement that has been verified.
+   * @param source the PeerId of who told of it; the executor's own where it told itself
+   */
+  apply(signed: SignedAnnouncement, announcement: Announcement, source = ""): Admission {
+    const admission = this.check(announcement, source);
     if (admission !== "admitted") return admission;
     const { peerId, models, timestamp } = announcement;
-    if (!this.#entries.has(peerId) && this.#entries.size >= this.#maxExecutors) {
-      this.#forget(this.#mostDispensable()!);
+    const known = this.#entries.get(peerId);
+    if (known === undefined && this.#entries.size >= this.#maxExecutors) {
+      this.#forget(this.#mostDispensable(source)!);
     }
     this.#forget(peerId);
-    const entry = { signed, announcement, lastSeen: Math.min(timestamp, this.#clock.now()) };
+    const entry = {
+      signed,
+      announcement,
+      lastSeen: Math.min(timestamp, this.#clock.now()),
+      source: known === undefined || source === peerId ? source : known.source,
+      order: known?.order ?? this.#order++,
+    };
     this.#entries.set(peerId, entry);
+    this.#bySource.set(entry.source, (this.#bySource.get(entry.source) ?? 0) + 1);
     this.#applied++;
     if (announcement.kind === "removal") return "admitted";
     for (const { id } of models) {
@@ -154,20 +180,42 @@ export class Registry {
     return announcement.kind !== "removal" && !this.#isGone(lastSeen);
   }
 
-  /** Of those that do not live, the one not heard of for the longest time. */
-  #mostDispensable(): string | undefined {
-    let found: RegistryEntry | undefined;
+  /**
+   * Of those that do not live, the one not heard of for the longest time; else the newest of who told
+   * of most, if that is more than `source` will have told of.
+   */
+  #mostDispensable(source: string): string | undefined {
+    let found: Kept | undefined;
     for (const entry of this.#entries.values()) {
       if (this.isLive(entry)) continue;
       if (found === undefined || entry.lastSeen < found.lastSeen) found = entry;
     }
-    return found?.announcement.peerId;
+    return (found ?? this.#newestOfLargest(source))?.announcement.peerId;
+  }
+
+  #newestOfLargest(source: string): Kept | undefined {
+    let largest: string | undefined;
+    let most = (this.#bySource.get(source) ?? 0) + 1;
+    for (const [other, count] of this.#bySource) {
+      if (count > most) [largest, most] = [other, count];
+    }
+    if (largest === undefined) return undefined;
+    let found: Kept | undefined;
+    for (const entry of this.#entries.values()) {
+      const isNewer = found === undefined || entry.order > found.order;
+      const told = entry.source === entry.announcement.peerId;
+      if (entry.source === largest && isNewer && !told) found = entry;
+    }
+    return found;
   }
 
   #forget(peerId: string): void {
     const entry = this.#entries.get(peerId);
     if (entry === undefined) return;
     this.#entries.delete(peerId);
+    const left = this.#bySource.get(entry.source)! - 1;
+    if (left > 0) this.#bySource.set(entry.source, left);
+    else this.#bySource.delete(entry.source);
     for (const { id } of entry.announcement.models) {
       const entries = this.#byModel.get(id);
       entries?.delete(peerId);

@@ -126,6 +126,33 @@ Deno.test("a full registry drops the one longest unheard, but never a live one",
   assert.equal(registry.apply(signed, announcement("e", 1, time.now())), "full");
 });
 
+Deno.test("when full, the newest of who told of most gives way to who told of fewer", () => {
+  const time = clock();
+  const registry = new Registry({ maxExecutors: 6 }, { clock: time });
+  const tell = (peerId: string, source: string, sequence = 1) =>
+    registry.apply(signed, announcement(peerId, sequence, time.now()), source);
+  const kept = () => [...registry.entries()].map((e) => e.announcement.peerId).sort().join();
+  for (const id of ["a1", "a2", "a3", "a4"]) tell(id, "a");
+  tell("b1", "b");
+  tell("c", "c");
+  // News of an executor do not make it new, and do not move it to whoever brings them.
+  for (const id of ["a1", "a2", "a3"]) assert.equal(tell(id, "b", 2), "admitted");
+  assert.equal(tell("a5", "a"), "full");
+  assert.equal(tell("b2", "b"), "admitted");
+  assert.equal(kept(), "a1,a2,a3,b1,b2,c");
+  assert.equal(tell("b3", "b"), "full");
+  assert.equal(tell("d", "d"), "admitted");
+  assert.equal(kept(), "a1,a2,b1,b2,c,d");
+  // An executor that speaks for itself counts as its own, and stays.
+  assert.equal(tell("a2", "a2", 3), "admitted");
+  assert.equal(tell("e", "e"), "admitted");
+  assert.equal(kept(), "a1,a2,b1,c,d,e");
+  assert.equal(tell("f", "f"), "full");
+  // Room that becomes free is anybody's.
+  registry.apply(signed, announcement("c", 9, time.now(), [], "removal"), "c");
+  assert.equal(tell("a6", "a"), "admitted");
+});
+
 Deno.test("an executor with more models than allowed is not admitted", () => {
   const time = clock();
   const registry = new Registry({ maxModelsPerExecutor: 2 }, { clock: time });
@@ -182,8 +209,9 @@ Deno.test("any order of announcements, with repetitions, gives the state of thei
   }));
 });
 
-Deno.test("whatever happens, caps hold, the index agrees, and no live executor is displaced", () => {
+Deno.test("whatever happens, caps hold, the index agrees, and only who told of too many is displaced", () => {
   const step = fc.record({
+    source: fc.constantFrom("", "s", "t", "self"),
     peer: fc.nat(12).map((n) => `p${n}`),
     wait: fc.nat(40),
     late: fc.nat(120),
@@ -194,14 +222,29 @@ Deno.test("whatever happens, caps hold, the index agrees, and no live executor i
     const time = clock();
     const options = { maxExecutors: 5, staleAfterMs: 90, goneAfterMs: 300 };
     const registry = new Registry(options, { clock: time });
-    steps.forEach(({ peer, wait, late, models, kind }, i) => {
+    const sources = new Map<string, string>();
+    steps.forEach(({ peer, wait, late, models, kind, source: from }, i) => {
+      const source = from === "self" ? peer : from;
       time.advance(wait);
       const live = [...registry.entries()].filter((entry) => registry.isLive(entry));
       const a = announcement(peer, i, time.now() - late, models, kind);
-      const foreseen = registry.check(a);
-      assert.equal(registry.apply(signed, a), foreseen);
+      const foreseen = registry.check(a, source);
+      assert.equal(registry.apply(signed, a, source), foreseen);
       for (const { announcement: { peerId } } of live) {
-        if (peerId !== peer) assert(registry.get(peerId), `${peerId} was displaced`);
+        if (peerId === peer || registry.get(peerId)) continue;
+        const of = (wanted?: string) =>
+          live.filter((e) =>
+            e.announcement.peerId !== peer && sources.get(e.announcement.peerId) === wanted
+          ).length;
+        const told = sources.get(peerId);
+        assert(told !== peerId && told !== source, `${peerId} was displaced`);
+        assert(of(told) > of(source) + 1, `${peerId} was displaced`);
+      }
+      if (foreseen === "admitted" && (!sources.has(peer) || source === peer)) {
+        sources.set(peer, source);
+      }
+      for (const known of sources.keys()) {
+        if (!registry.get(known) && known !== peer) sources.delete(known);
       }
       assert(registry.size <= 5);
       for (const model of MODELS) {

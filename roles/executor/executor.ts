@@ -113,7 +113,7 @@ export class Executor {
           clock,
           addressOfPeerId,
           registry: self,
-        });
+        }, identity.peerId);
         const told = await node.publish(bytes);
         // Who listens is known before a stream to them is open: until then, nobody is told.
         if (told === 0 && node.announcementPeers().length > 0) this.#announcer.changed();

@@ -85,10 +85,13 @@ export class Validator {
         clock,
         addressOfPeerId,
         registry: this.registry,
-      });
+      }, from);
       if (judged.verdict === "accept") {
-        const { peerId, kind, models } = judged.announcement;
-        log.debug("{kind} of {peerId}: {models} models", { kind, peerId, models: models.length });
+        const { kept, announcement: { peerId, kind, models } } = judged;
+        log.debug("{kind} of {peerId}: {models} models, kept: {kept}", {
+          ...{ kind, peerId, kept },
+          models: models.length,
+        });
       } else {
         const { code } = judged.error;
         log.debug("announcement from {from} {verdict}: {code}", { ...judged, from, code });
