@@ -169,6 +169,14 @@ contract Handler is Base {
         succeeded[msg.sig]++;
     }
 
+    /// @dev To the edge of what finalize allows, which chance alone would not hit.
+    function passToClosing(uint256 seed, bool early) external {
+        uint40 closesAt = stateOf(termsAt(seed % CHANNELS)).closesAt;
+        vm.assume(closesAt > block.timestamp);
+        vm.warp(early ? closesAt - 1 : closesAt);
+        succeeded[msg.sig]++;
+    }
+
     function promise_(uint256 index, uint96 amount) private returns (Redemption memory) {
         uint96 settled = stateOf(termsAt(index)).settled;
         amount = amount % 4 == 0 ? amount % (2 * MOST) : settled + amount % (MOST / 16);

@@ -31,7 +31,7 @@ contract InvariantsTest {
     }
 
     function actions() private view returns (bytes4[] memory selectors) {
-        selectors = new bytes4[](14);
+        selectors = new bytes4[](15);
         selectors[0] = handler.deposit.selector;
         selectors[1] = handler.withdraw.selector;
         selectors[2] = handler.open.selector;
@@ -46,6 +46,7 @@ contract InvariantsTest {
         selectors[11] = handler.finalize.selector;
         selectors[12] = handler.closeWithConsent.selector;
         selectors[13] = handler.pass.selector;
+        selectors[14] = handler.passToClosing.selector;
     }
 
     /// @notice 1: what is owed is what is held, and what came in less what went out. 2 to 6, which the handler
@@ -78,9 +79,8 @@ contract InvariantsTest {
         handler.closeByExecutor(1);
         handler.closeWithConsent(2, 50);
         handler.requestClose(3);
-        for (uint256 i = 0; i < 4; ++i) {
-            handler.pass(1799);
-        }
+        handler.pass(1);
+        handler.passToClosing(3, false);
         handler.finalize(3);
         bytes4[] memory selectors = actions();
         for (uint256 i = 0; i < selectors.length; ++i) {
