@@ -32,8 +32,24 @@ export const MAX_ANNOUNCEMENT_BYTES = 64 << 10;
 export const MAX_SIGNED_ANNOUNCEMENT_BYTES: number = MAX_ANNOUNCEMENT_BYTES + 256;
 /** Largest registry query. */
 export const MAX_QUERY_BYTES = 16 << 10;
-/** Largest registry answer: a page of {@linkcode MAX_PAGE_SIZE} announcements of usual size. */
-export const MAX_ANSWER_BYTES = 4 << 20;
+/**
+ * Largest registry answer: two hundred announcements of usual size, or four of the largest. Larger
+ * ones would wait in memory, at one stream each, for peers that do not read them.
+ */
+export const MAX_ANSWER_BYTES = 256 << 10;
+/** Registry answers that may wait for their readers, altogether. Beyond it, only small ones are given. */
+export const MAX_UNREAD_ANSWER_BYTES = 64 << 20;
+/** Registry answers up to this size are always given: errors, statistics, one executor. */
+export const SMALL_ANSWER_BYTES = 4 << 10;
+/** How long a registry answer may wait for its reader: 26 KB/s for the largest. */
+export const ANSWER_READ_TIMEOUT_MS = 10_000;
+/** Streams of one peer on which a registry answers. */
+export const MAX_REGISTRY_STREAMS_PER_PEER = 4;
+/**
+ * Registry queries of one peer: so many at once, and so many each second; a list of models counts
+ * as ten. At worst that is a fifth of a CPU.
+ */
+export const QUERY_RATE = { burst: 200, perSecond: 20 } as const;
 
 /** Models one executor may announce (wire 1 has the same cap). */
 export const MAX_MODELS_PER_EXECUTOR = 50;

@@ -64,16 +64,27 @@ function executorsPage(
   now: number,
 ): RegistryAnswer {
   const byId = new Map(entries.map((entry) => [entry.announcement.peerId, entry]));
-  let bytes = OVERHEAD_BYTES;
-  const { keys, ...rest } = takePage(byId.keys(), page, (peerId) => {
-    bytes += byId.get(peerId)!.signed.body.length + OVERHEAD_BYTES;
-    return bytes <= MAX_ANSWER_BYTES;
-  });
-  const executors = keys.map((peerId): ListedExecutor => {
+  return pageOf(byId.keys(), page, (peerId): [ListedExecutor, number] => {
     const { signed, lastSeen } = byId.get(peerId)!;
-    return { signed, lastSeenMsAgo: Math.max(0, now - lastSeen) };
-  });
-  return { type: "executors", executors, total: byId.size, ...rest };
+    const executor = { signed, lastSeenMsAgo: Math.max(0, now - lastSeen) };
+    return [executor, signed.body.length];
+  }, (executors, paged) => ({ type: "executors", executors, ...paged }));
+}
+
+function modelsPage(registry: Registry, filters: OfferFilters, page: Page): RegistryAnswer {
+  const ids = new Set<string>();
+  for (const entry of registry.entries()) {
+    const live = registry.isLive(entry);
+    for (const offer of entry.announcement.models) {
+      if (matchesOffer(offer, filters, live)) ids.add(offer.id);
+    }
+  }
+  // What costs most is summing up, so only this page's models are.
+  return pageOf(ids, page, (id): [ModelSummary, number] => {
+    const model = summary(id, offersOf(registry, id, filters));
+    // At most four bytes for each of UTF-16's units, and the same again for its length.
+    return [model, [id, ...model.features].reduce((sum, text) => sum + 4 * text.length + 4, 0)];
+  }, (models, paged) => ({ type: "models", models, ...paged }));
 }
 
 /** One offer of a model that passes, and whether it can be used now. */
@@ -82,28 +93,21 @@ interface Found {
   readonly usable: boolean;
 }
 
-function modelsPage(registry: Registry, filters: OfferFilters, page: Page): RegistryAnswer {
-  const found = new Map<string, Found[]>();
-  for (const entry of registry.entries()) {
+/** Of each executor the first that passes: one that repeats a model counts once. */
+function offersOf(registry: Registry, id: string, filters: OfferFilters): readonly Found[] {
+  return [...registry.ofModel(id)].flatMap((entry) => {
     const live = registry.isLive(entry);
-    const seen = new Set<string>(); // an executor counts once for a model, even if it repeats it
-    for (const offer of entry.announcement.models) {
-      if (seen.has(offer.id) || !matchesOffer(offer, filters, live)) continue;
-      seen.add(offer.id);
-      const offers = found.get(offer.id);
-      const usable = live && offer.available;
-      if (offers === undefined) found.set(offer.id, [{ offer, usable }]);
-      else offers.push({ offer, usable });
-    }
-  }
-  const { keys, ...rest } = takePage(found.keys(), page);
-  const models = keys.map((id) => summary(id, found.get(id)!));
-  return { type: "models", models, total: found.size, ...rest };
+    const offer = entry.announcement.models.find((offer) =>
+      offer.id === id && matchesOffer(offer, filters, live)
+    );
+    return offer === undefined ? [] : { offer, usable: live && offer.available };
+  });
 }
 
 function summary(id: string, found: readonly Found[]): ModelSummary {
   const offers = found.map(({ offer }) => offer);
-  const features = new Set(offers.flatMap((offer) => offer.features));
+  const features = new Smallest(MAX_FEATURES_PER_MODEL);
+  for (const offer of offers) for (const feature of offer.features) features.add(feature);
   const contextLength = offers.reduce((max, o) => Math.max(max, o.contextLength ?? -1), -1);
   return {
     id,
@@ -111,7 +115,7 @@ function summary(id: string, found: readonly Found[]): ModelSummary {
     available: found.filter(({ usable }) => usable).length,
     inboundPrice: range(offers.map((offer) => offer.inboundPrice)),
     outboundPrice: range(offers.map((offer) => offer.outboundPrice)),
-    features: [...features].sort().slice(0, MAX_FEATURES_PER_MODEL),
+    features: features.sorted,
     ...(contextLength >= 0 && { contextLength }),
   };
 }
@@ -122,18 +126,59 @@ function range(prices: readonly bigint[]): PriceRange {
   return { low, high };
 }
 
-/** The next keys in order of their code units, as far as `fits` allows. */
-function takePage(
+/** The smallest of many texts, once each, in order of their code units. */
+class Smallest {
+  readonly sorted: string[] = [];
+  readonly #limit: number;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  add(text: string): void {
+    const { sorted } = this;
+    if (sorted.length === this.#limit && (this.#limit === 0 || text >= sorted.at(-1)!)) return;
+    let low = 0, high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sorted[middle]! < text) low = middle + 1;
+      else high = middle;
+    }
+    if (sorted[low] === text) return;
+    sorted.splice(low, 0, text);
+    if (sorted.length > this.#limit) sorted.pop();
+  }
+}
+
+/**
+ * The next keys in order of their code units, as many as fit into an answer.
+ * @param item what is told of a key, and about how many bytes that takes
+ */
+function pageOf<T>(
   all: Iterable<string>,
   { after, limit = MAX_PAGE_SIZE }: Page,
-  fits: (key: string) => boolean = () => true,
-): { readonly keys: readonly string[]; readonly next?: string } {
-  const rest = [...all].filter((key) => after === undefined || key > after).sort();
-  const keys: string[] = [];
-  for (const key of rest.slice(0, Math.min(limit, MAX_PAGE_SIZE))) {
-    if (!fits(key)) break;
-    keys.push(key);
+  item: (key: string) => readonly [T, number],
+  answer: (
+    items: readonly T[],
+    paged: { readonly total: number; readonly next?: string },
+  ) => RegistryAnswer,
+): RegistryAnswer {
+  const first = new Smallest(Math.min(limit, MAX_PAGE_SIZE));
+  let total = 0, rest = 0;
+  for (const key of all) {
+    total++;
+    if (after !== undefined && key <= after) continue;
+    rest++;
+    first.add(key);
   }
-  const next = keys.at(-1);
-  return next === undefined || keys.length === rest.length ? { keys } : { keys, next };
+  const items: T[] = [];
+  let bytes = OVERHEAD_BYTES;
+  for (const key of first.sorted) {
+    const [value, size] = item(key);
+    bytes += size + OVERHEAD_BYTES;
+    if (bytes > MAX_ANSWER_BYTES) break;
+    items.push(value);
+  }
+  const next = items.length === rest ? undefined : first.sorted[items.length - 1];
+  return answer(items, { total, ...(next !== undefined && { next }) });
 }

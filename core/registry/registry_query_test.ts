@@ -3,10 +3,10 @@ import fc from "fast-check";
 import { LloomError } from "../errors.ts";
 import { addressOfPeerId } from "../identity/mod.ts";
 import type { Verifier } from "../ports.ts";
-import { MAX_ANSWER_BYTES } from "../protocol/limits.ts";
+import { MAX_ANSWER_BYTES, QUERY_RATE } from "../protocol/limits.ts";
 import { encodeCbor } from "../protocol/cbor.ts";
 import { encodeAnswer, type ListedExecutor } from "../protocol/registry/answer.ts";
-import type { OfferFilters, RegistryQuery } from "../protocol/registry/query.ts";
+import { encodeQuery, type OfferFilters, type RegistryQuery } from "../protocol/registry/query.ts";
 import { executor, offer, verifier } from "../../tests/support/executor.ts";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { memoryStreams } from "../../tests/support/memory_stream.ts";
@@ -155,7 +155,80 @@ Deno.test("a page of large announcements is cut to what an answer may hold", asy
     assert(encodeAnswer(answer).length <= MAX_ANSWER_BYTES);
     sizes.push(answer.executors.length);
   }
-  assert.deepEqual(sizes, [69, 31]);
+  assert.deepEqual(sizes, Array.from({ length: 25 }, () => 4));
+});
+
+Deno.test("a page of models with many features is cut to what an answer may hold", async () => {
+  const { clock, registry, stream } = served();
+  const features = Array.from({ length: 32 }, (_, i) => `${i} `.padEnd(32, "é"));
+  const models = Array.from(
+    { length: 50 },
+    (_, i) => offer({ id: `${i}`.padStart(250, "m"), features }),
+  );
+  put(registry, "p", clock.now(), models);
+  let told = 0;
+  for await (const answer of queryPages(stream, { type: "list_models" }, signal)) {
+    assert(encodeAnswer(answer).length <= MAX_ANSWER_BYTES);
+    assert.equal(answer.total, 50);
+    told += answer.models.length;
+  }
+  assert.equal(told, 50);
+});
+
+Deno.test("a peer that asks more than its rate is told to wait, and no other", async () => {
+  const { clock, server, stream } = served();
+  const [other, far] = memoryStreams();
+  void server.serve(far, "other");
+  const ask = (of = stream, type: "search" | "list_models" = "search") =>
+    queryRegistry(of, { type }, signal);
+  for (let i = 0; i < QUERY_RATE.burst - 10; i++) await ask();
+  await ask(stream, "list_models");
+  await assert.rejects(
+    ask(),
+    (e) => code("rate_limited")(e) && (e as LloomError).retryAfterMs! > 0,
+  );
+  await ask(other);
+  clock.advance(1000);
+  for (let i = 0; i < QUERY_RATE.perSecond; i++) await ask();
+  await assert.rejects(ask(), code("rate_limited"));
+});
+
+Deno.test("no query is answered while an answer waits for its reader, who is let go in time", async () => {
+  const clock = new ManualClock();
+  const registry = new Registry({}, { clock });
+  const server = new RegistryServer({}, { registry, clock });
+  const [near, far] = memoryStreams(1);
+  const done = server.serve(far, "slow");
+  for (let i = 0; i < 3; i++) near.send(encodeQuery({ type: "search" }));
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal(far.unread, 1);
+  assert.equal(server.answer({ type: "statistics" }).type, "statistics");
+  clock.advance(10_000);
+  await done;
+  await assert.rejects(near.next(), code("stream_broken"));
+});
+
+Deno.test("large answers are refused while too many wait unread, small ones are not", async () => {
+  const clock = new ManualClock();
+  const registry = new Registry({}, { clock });
+  for (let i = 0; i < 4; i++) put(registry, `p${i}`, clock.now(), [offer()], 60_000);
+  const server = new RegistryServer({ maxUnreadBytes: 600_000 }, { registry, clock });
+  const connect = () => {
+    // Full with its first message: an answer waits until it is read.
+    const [near, far] = memoryStreams(1);
+    void server.serve(far, "slow");
+    return near;
+  };
+  const search = encodeQuery({ type: "search" });
+  const unread = [connect(), connect()];
+  for (const stream of unread) stream.send(search);
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  const third = connect();
+  await assert.rejects(queryRegistry(third, { type: "search" }, signal), code("overloaded"));
+  assert.equal((await queryRegistry(third, { type: "statistics" }, signal)).type, "statistics");
+  for (const stream of unread) await stream.next();
+  await new Promise((resolve) => setTimeout(resolve, 0));
+  assert.equal((await queryRegistry(third, { type: "search" }, signal)).total, 4);
 });
 
 Deno.test("a query that cannot be read is answered with an error, and the stream goes on", async () => {
@@ -210,7 +283,8 @@ Deno.test("pages that do not advance end in an error", async () => {
 Deno.test("a stream that neither asks nor reads is let go", async () => {
   const { clock, stream, done } = served();
   await queryRegistry(stream, { type: "search" }, signal);
-  await Promise.resolve();
+  // It waits for the next query now.
+  await new Promise((resolve) => setTimeout(resolve, 0));
   clock.advance(60_000);
   await done;
   await assert.rejects(stream.next(), code("stream_broken"));

@@ -2,17 +2,29 @@
 import { getLogger } from "@logtape/logtape";
 import { LloomError } from "../errors.ts";
 import type { Clock, MessageStream } from "../ports.ts";
-import { IDLE_STREAM_MS } from "../protocol/limits.ts";
+import {
+  ANSWER_READ_TIMEOUT_MS,
+  IDLE_STREAM_MS,
+  MAX_UNREAD_ANSWER_BYTES,
+  QUERY_RATE,
+  SMALL_ANSWER_BYTES,
+} from "../protocol/limits.ts";
 import { encodeAnswer, type RegistryAnswer } from "../protocol/registry/answer.ts";
 import { decodeQuery, type RegistryQuery } from "../protocol/registry/query.ts";
 import { answerQuery } from "./answer_query.ts";
+import { QueryRates } from "./query_rates.ts";
 import type { Registry } from "./registry.ts";
 
 /** How a registry is served. */
 export interface RegistryServerOptions {
-  /** How long a stream may neither ask nor read. @default {IDLE_STREAM_MS} */
+  /** How long a stream may ask nothing. @default {IDLE_STREAM_MS} */
   readonly idleMs?: number;
+  /** Bytes of answers that may wait for their readers. @default {MAX_UNREAD_ANSWER_BYTES} */
+  readonly maxUnreadBytes?: number;
 }
+
+/** What a list of models costs above other queries: every offer of every executor is looked at. */
+const LIST_COST = 9;
 
 const log = getLogger(["lloom", "registry"]);
 
@@ -24,8 +36,11 @@ export class RegistryServer {
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #idleMs: number;
+  readonly #maxUnreadBytes: number;
   readonly #startedAt: number;
+  readonly #rates: QueryRates;
   #queries = 0;
+  #unreadBytes = 0;
 
   /** A server of what is in a registry. */
   constructor(
@@ -35,7 +50,9 @@ export class RegistryServer {
     this.#registry = registry;
     this.#clock = clock;
     this.#idleMs = options.idleMs ?? IDLE_STREAM_MS;
+    this.#maxUnreadBytes = options.maxUnreadBytes ?? MAX_UNREAD_ANSWER_BYTES;
     this.#startedAt = clock.now();
+    this.#rates = new QueryRates(QUERY_RATE, { clock });
   }
 
   /** The answer to one query. */
@@ -46,15 +63,16 @@ export class RegistryServer {
       : answerQuery(query, this.#registry, this.#clock.now());
   }
 
-  /** Serves one stream until the other side ends it. Never rejects: a broken stream is let go. */
-  async serve(stream: MessageStream): Promise<void> {
+  /**
+   * Serves one stream until the other side ends it. Never rejects: a broken stream is let go.
+   * @param peer who asks, as any text that is its own
+   */
+  async serve(stream: MessageStream, peer = ""): Promise<void> {
     try {
       for (;;) {
-        const bytes = await this.#within(stream, () => stream.next());
+        const bytes = await this.#within(stream, this.#idleMs, () => stream.next());
         if (bytes === undefined) break;
-        if (!stream.send(encodeAnswer(this.#reply(bytes)))) {
-          await this.#within(stream, () => stream.drained());
-        }
+        await this.#send(stream, encodeAnswer(this.#reply(bytes, peer)));
       }
       await stream.close();
     } catch (thrown) {
@@ -64,9 +82,30 @@ export class RegistryServer {
     }
   }
 
-  #reply(bytes: Uint8Array): RegistryAnswer {
+  /** Sends an answer, and waits until it has left: no query is read while one waits for its reader. */
+  async #send(stream: MessageStream, answer: Uint8Array): Promise<void> {
+    const { length } = answer;
+    const hasRoom = this.#unreadBytes + length <= this.#maxUnreadBytes;
+    if (!hasRoom && length > SMALL_ANSWER_BYTES) answer = encodeAnswer(OVERLOADED);
+    this.#unreadBytes += answer.length;
     try {
-      return this.answer(decodeQuery(bytes));
+      await this.#within(stream, ANSWER_READ_TIMEOUT_MS, async () => {
+        stream.send(answer);
+        // What is sent leaves at the end of the turn; only then is it known what could not.
+        await Promise.resolve();
+        await stream.drained();
+      });
+    } finally {
+      this.#unreadBytes -= answer.length;
+    }
+  }
+
+  #reply(bytes: Uint8Array, peer: string): RegistryAnswer {
+    try {
+      this.#rates.take(peer, 1);
+      const query = decodeQuery(bytes);
+      if (query.type === "list_models") this.#rates.take(peer, LIST_COST);
+      return this.answer(query);
     } catch (thrown) {
       if (thrown instanceof LloomError) return { type: "error", error: thrown.toData() };
       log.error("query failed: {error}", { error: thrown });
@@ -75,9 +114,9 @@ export class RegistryServer {
   }
 
   /** Waits for the other side, but not for ever. */
-  async #within<T>(stream: MessageStream, wait: () => Promise<T>): Promise<T> {
+  async #within<T>(stream: MessageStream, ms: number, wait: () => Promise<T>): Promise<T> {
     const disarm = this.#clock.setTimer(
-      this.#idleMs,
+      ms,
       () => stream.abort(new LloomError("timeout", "serve registry: idle")),
     );
     try {
@@ -109,3 +148,12 @@ export class RegistryServer {
     return { type: "statistics", statistics };
   }
 }
+
+const OVERLOADED: RegistryAnswer = {
+  type: "error",
+  error: {
+    code: "overloaded",
+    message: "answer query: too many answers wait for their readers",
+    retryAfterMs: 1000,
+  },
+};

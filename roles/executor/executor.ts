@@ -1,10 +1,11 @@
 /** An executor: language models, offered to the network and served to whoever asks. @module */
 import { LloomError } from "@lloom/core/errors";
 import { addressOfPeerId, type Identity } from "@lloom/core/identity";
-import { Announcer, InferServer, type LloomNode } from "@lloom/core/net";
+import { Announcer, InferServer, type LloomNode, type StreamHandler } from "@lloom/core/net";
 import {
   LLM_PROTOCOL,
   MAX_QUERY_BYTES,
+  MAX_REGISTRY_STREAMS_PER_PEER,
   MAX_REQUEST_FRAME_BYTES,
   modelKey,
   type ProviderKey,
@@ -197,9 +198,10 @@ export class Executor {
     await node.handle(LLM_PROTOCOL, (stream, { address }) => this.#server.serve(stream, address), {
       maxFrameBytes: MAX_REQUEST_FRAME_BYTES,
     });
-    await node.handle(REGISTRY_PROTOCOL, (stream) => this.#registry.serve(stream), {
+    const askedOf: StreamHandler = (stream, { peerId }) => this.#registry.serve(stream, peerId);
+    await node.handle(REGISTRY_PROTOCOL, askedOf, {
       maxFrameBytes: MAX_QUERY_BYTES,
-      maxInboundStreams: 8,
+      maxInboundStreams: MAX_REGISTRY_STREAMS_PER_PEER,
     });
     await node.start();
     // Who begins to listen, and a new address, are worth an announcement before the next heartbeat.

@@ -1,7 +1,12 @@
 /** A validator: keeps the network discoverable, and answers who serves what. @module */
 import { addressOfPeerId, type Identity } from "@lloom/core/identity";
 import type { LloomNode } from "@lloom/core/net";
-import { MAX_QUERY_BYTES, REGISTRY_PROTOCOL, roleKey } from "@lloom/core/protocol";
+import {
+  MAX_QUERY_BYTES,
+  MAX_REGISTRY_STREAMS_PER_PEER,
+  REGISTRY_PROTOCOL,
+  roleKey,
+} from "@lloom/core/protocol";
 import { LloomError } from "@lloom/core/errors";
 import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
 import { createPeer, type Peer } from "@lloom/host/peer";
@@ -98,9 +103,9 @@ export class Validator {
       }
       return judged.verdict;
     });
-    await node.handle(REGISTRY_PROTOCOL, (stream) => server.serve(stream), {
+    await node.handle(REGISTRY_PROTOCOL, (stream, { peerId }) => server.serve(stream, peerId), {
       maxFrameBytes: MAX_QUERY_BYTES,
-      maxInboundStreams: 32,
+      maxInboundStreams: MAX_REGISTRY_STREAMS_PER_PEER,
     });
     await node.start();
     this.#armSweep();
