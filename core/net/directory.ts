@@ -8,7 +8,7 @@ import { getLogger } from "@logtape/logtape";
 import { LloomError } from "../errors.ts";
 import type { MessageStream } from "../ports.ts";
 import { modelKey, type ProviderKey, REGISTRY_PROTOCOL, roleKey } from "../protocol/ids.ts";
-import { MAX_ANSWER_BYTES } from "../protocol/limits.ts";
+import { MAX_ANSWER_BYTES, MAX_EXECUTORS } from "../protocol/limits.ts";
 import type { OfferFilters } from "../protocol/registry/mod.ts";
 import {
   type PagedQuery,
@@ -33,6 +33,12 @@ const FIRST_ROUND_MS = 100;
 const LAST_ROUND_MS = 2_000;
 /** How long registries may deny that there is anybody before they are believed. */
 const DENIED_MS = 3_000;
+
+/**
+ * Executors that one peer may name in a round: all that a registry keeps, as it names them in an
+ * order in which the invented may come first.
+ */
+const MAX_FROM_ONE_PEER = MAX_EXECUTORS;
 
 /** What a {@linkcode Directory} works with. */
 export interface DirectoryComponents extends VerifyComponents {
@@ -169,13 +175,17 @@ class Round {
       maxFrameBytes: MAX_ANSWER_BYTES,
     });
     try {
+      let left = MAX_FROM_ONE_PEER;
       for await (const { executors } of queryPages(stream, this.#query(), signal)) {
-        for (const entry of await verifiedExecutors(executors, this.#components)) {
-          registry.apply(entry.signed, entry.announcement);
+        const listed = executors.slice(0, left);
+        left -= executors.length;
+        for (const entry of await verifiedExecutors(listed, this.#components)) {
+          registry.apply(entry.signed, entry.announcement, peer.peerId);
           const { peerId } = entry.announcement;
           if (this.#isWanted(entry)) this.#found.set(peerId, entry);
         }
         this.#check();
+        if (left <= 0) break;
       }
       this.#answers++;
     } finally {

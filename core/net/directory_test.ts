@@ -17,7 +17,7 @@ class World {
   readonly connected = new Set<string>();
   readonly inDht: string[] = [];
   dhtQueries = 0;
-  readonly registry = new Registry({}, { clock: this.clock });
+  registry = new Registry({}, { clock: this.clock });
 
   /** A peer whose registry holds what these executors announce. */
   async peer(name: string, executors: readonly TestExecutor[], model = "model"): Promise<void> {
@@ -131,4 +131,17 @@ Deno.test("what all deny for a while is believed, and the search ends before its
   const startMs = world.clock.now();
   assert.deepEqual(await world.find(), []);
   assert.ok(world.clock.now() - startMs < 8_000);
+});
+
+Deno.test("one peer that names executors without number hides nobody that another names", async () => {
+  const world = new World();
+  const small = new Registry({ maxExecutors: 4 }, { clock: world.clock });
+  const honest = executor();
+  await world.peer("liar", Array.from({ length: 8 }, executor));
+  await world.peer("v1", [honest]);
+  world.connected.add("liar").add("v1");
+  world.registry = small;
+  assert.equal((await world.find()).length, 9);
+  assert.equal(small.size, 4);
+  assert.ok(small.get(honest.peerId));
 });

@@ -106,17 +106,50 @@ function nextOf(answer: RegistryAnswer): string | undefined {
   return "next" in answer ? answer.next : undefined;
 }
 
+/** Signatures of one answer under verification at once: others wait for the same verifier. */
+const MAX_VERIFICATIONS = 16;
+/** How often, and how soon, a verifier that has too much to do is asked again. */
+const MAX_TRIES = 10;
+const RETRY_MS = 100;
+
 /**
  * The executors in an answer that are what they seem: each signed by its own key, not removed, and
  * not gone. The others are left out: a registry can omit an executor, but not invent one.
- * @throws {LloomError} if the verifier itself fails
+ * @throws {LloomError} if the verifier itself fails, and nothing could be verified
  */
 export async function verifiedExecutors(
   listed: readonly ListedExecutor[],
   components: VerifyComponents,
 ): Promise<readonly RegistryEntry[]> {
-  const entries = await Promise.all(listed.map((item) => verified(item, components)));
-  return entries.filter((entry) => entry !== undefined);
+  const entries: RegistryEntry[] = [];
+  const failures: unknown[] = [];
+  for (let at = 0; at < listed.length; at += MAX_VERIFICATIONS) {
+    const batch = listed.slice(at, at + MAX_VERIFICATIONS);
+    const results = await Promise.allSettled(batch.map((item) => verifiedSoon(item, components)));
+    for (const result of results) {
+      if (result.status === "rejected") failures.push(result.reason);
+      else if (result.value !== undefined) entries.push(result.value);
+    }
+  }
+  if (entries.length === 0 && failures.length > 0) throw failures[0];
+  return entries;
+}
+
+/** Asks again after a while where there is too much to verify. */
+async function verifiedSoon(
+  item: ListedExecutor,
+  components: VerifyComponents,
+): Promise<RegistryEntry | undefined> {
+  for (let tries = 1;; tries++) {
+    try {
+      return await verified(item, components);
+    } catch (thrown) {
+      const { code, retryAfterMs = RETRY_MS } = LloomError.wrap(thrown);
+      if (code !== "overloaded" || tries === MAX_TRIES) throw thrown;
+      const ms = Math.min(RETRY_MS, retryAfterMs);
+      await new Promise<void>((resolve) => components.clock.setTimer(ms, resolve));
+    }
+  }
 }
 
 async function verified(

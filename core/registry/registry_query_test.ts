@@ -337,6 +337,41 @@ Deno.test("a verifier that fails is not taken for a lying registry", async () =>
   );
 });
 
+Deno.test("a page floods no verifier: few at once, again when it is busy, and the rest is kept", async () => {
+  const { clock, components } = served();
+  const listed = await Promise.all(Array.from({ length: 40 }, async (): Promise<ListedExecutor> => {
+    const one = executor();
+    return {
+      signed: await one.sign(one.announcement({ timestamp: clock.now() })),
+      lastSeenMsAgo: 0,
+    };
+  }));
+  let [active, most, calls] = [0, 0, 0];
+  const busy: Verifier = {
+    ...verifier,
+    verifyAnnouncement: async (...parts) => {
+      most = Math.max(most, ++active);
+      try {
+        await Promise.resolve();
+        // Every third call finds a full queue; the second last always fails.
+        if (++calls % 3 === 0) throw new LloomError("overloaded", "verify: queue full");
+        if (parts[1] === listed[38]!.signed.body) throw new LloomError("worker_crashed", "verify");
+        return await verifier.verifyAnnouncement(...parts);
+      } finally {
+        active--;
+      }
+    },
+  };
+  const moving = setInterval(() => clock.advance(100), 1);
+  const entries = await verifiedExecutors(listed, { ...components, verifier: busy });
+  clearInterval(moving);
+  assert.ok(most <= 16);
+  assert.deepEqual(
+    entries.map(({ signed }) => signed),
+    listed.filter((_, i) => i !== 38).map(({ signed }) => signed),
+  );
+});
+
 Deno.test("every query of the protocol has an answer", () => {
   const { server } = served();
   const queries: RegistryQuery[] = [
