@@ -25,14 +25,15 @@ import { encodeTrailer } from "../protocol/trailer.ts";
 import { draftRequest, randomNonce } from "../session/mod.ts";
 import { createSigner, createVerifier, FREE_DOMAIN, noblePrimitives } from "../signing/mod.ts";
 import { type MemoryStream, memoryStreams } from "../../tests/support/memory_stream.ts";
-import { InferClient, type InferRequest } from "./infer_client.ts";
+import type { InferRequest } from "./asking.ts";
+import { InferClient } from "./infer_client.ts";
 import { ByteBudget } from "./byte_budget.ts";
 import {
   InferServer,
   type InferServerComponents,
   type InferServerOptions,
-  type ServedRequest,
 } from "./infer_server.ts";
+import type { ServedRequest } from "./serving.ts";
 
 const clock: Clock = {
   now: Date.now,

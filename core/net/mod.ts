@@ -9,4 +9,12 @@ export * from "./options.ts";
 export * from "./announcer.ts";
 export * from "./directory.ts";
 export * from "./infer_client.ts";
+export type {
+  ExecutorPeer,
+  InferAnswer,
+  InferClientComponents,
+  InferRequest,
+  Receipt,
+} from "./asking.ts";
 export * from "./infer_server.ts";
+export type { ServedRequest, ServingComponents } from "./serving.ts";
