@@ -75,11 +75,11 @@ export class Announcer {
     this.#schedule("update", this.#options.settleMs);
   }
 
-  /** Takes everything back. */
+  /** Takes everything back, if anything was announced. */
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#disarm?.();
-    await this.#announce("removal");
+    if (this.#sequence > 0n) await this.#announce("removal");
   }
 
   #schedule(kind: Announcement["kind"], ms: number): void {

@@ -17,6 +17,7 @@ import { answerQuery, Registry, type RegistryEntry } from "@lloom/core/registry"
 import {
   type Candidate,
   candidatesOf,
+  isNamed,
   noExecutor,
   Observations,
   type Requirements,
@@ -57,6 +58,8 @@ export interface CompleteOptions {
   readonly maxInboundPrice?: bigint;
   /** Base units per 1,000,000 tokens of answer. @default no limit */
   readonly maxOutboundPrice?: bigint;
+  /** PeerIds and addresses to ask before all others. */
+  readonly prefer?: readonly string[];
   /** PeerIds and addresses not to ask. */
   readonly exclude?: readonly string[];
   /** For the whole answer, the search for an executor not included. @default 300000 */
@@ -256,7 +259,9 @@ export class LloomClient {
     };
     const selected = select(candidates, requirements, strategy, demand, { clock });
     if (selected.length === 0) throw noExecutor(candidates, requirements, clock.now());
-    return selected;
+    const { prefer = [] } = options;
+    const preferred = prefer.flatMap((name) => selected.filter((one) => isNamed(one, name)));
+    return [...new Set([...preferred, ...selected])];
   }
 
   /** Looks for executors, unless that was done lately. */

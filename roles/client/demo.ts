@@ -1,4 +1,5 @@
 /** `--demo`: a whole network on this machine, and one question to it. @module */
+import { LloomError } from "@lloom/core/errors";
 import { parseJson } from "@lloom/core/protocol";
 import { printError } from "@lloom/host";
 import { launchRole, withTemporaryDirectory, writeConfig } from "@lloom/host/launch";
@@ -19,6 +20,9 @@ const SERVERS = [
   { kind: "llamacpp", name: "llama.cpp", port: 8080 },
   { kind: "vllm", name: "vLLM", port: 8000 },
 ] as const;
+
+/** The model that comes with Lloom. */
+const EMBEDDED_MODEL = "lloom-demo";
 
 /** How long a model server has to answer; the one looked for is on this machine. */
 const PROBE_TIMEOUT_MS = 500;
@@ -109,9 +113,14 @@ async function pickBackend(wanted: string | undefined, signal: AbortSignal): Pro
       : { kind, endpoint, model, description: `${model} of ${name} at ${endpoint}` };
   }));
   const ports = SERVERS.map(({ port }) => `:${port}`).join(", ");
-  return found.find((backend) => backend !== undefined) ?? {
+  const backend = found.find((backend) => backend !== undefined);
+  if (backend !== undefined) return backend;
+  if (wanted !== undefined && wanted !== EMBEDDED_MODEL) {
+    throw new LloomError("model_unavailable", `run demo: no model server on ${ports} has it`);
+  }
+  return {
     kind: "embedded",
-    model: "lloom-demo",
+    model: EMBEDDED_MODEL,
     description: `lloom-demo, a very small model inside the executor (no model server on ${ports})`,
   };
 }

@@ -17,7 +17,12 @@ export async function printModels(
 ): Promise<void> {
   const models = await client.models({}, signal);
   onFound();
-  if (models.length === 0) throw new LloomError("no_executor", "discover models: none was found");
+  if (models.length === 0) {
+    throw new LloomError(
+      "no_executor",
+      "discover models: no executor has announced itself here yet",
+    );
+  }
   if (format === "json") {
     return print(`${printableJson({ models })}\n`);
   }

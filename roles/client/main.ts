@@ -38,10 +38,21 @@ export function main(args: readonly string[]): Promise<number> {
   );
   program
     .addOption(
-      new Option("--prompt <text>", "ask a model").conflicts(["discoverModels", "queryModel"]),
+      new Option("--prompt <text>", "ask a model").conflicts([
+        "discoverModels",
+        "queryModel",
+        "demo",
+      ]),
     )
-    .option("--discover-models", "list the models on offer")
-    .option("--query-model <name>", "list the executors that offer a model")
+    .addOption(
+      new Option("--discover-models", "list the models on offer").conflicts([
+        "queryModel",
+        "demo",
+      ]),
+    )
+    .addOption(
+      new Option("--query-model <name>", "list the executors that offer a model").conflicts("demo"),
+    )
     .option("--demo", "run a network on this machine and ask it; with --bootstrap-nodes, ask that")
     .addCommand(generateIdentityCommand(CLIENT_SETTINGS))
     .action(async (options, command) => {
@@ -140,6 +151,7 @@ async function serve(
     if (format === "text" && Deno.stderr.isTerminal()) printSummary(report);
   } catch (error) {
     if (!(error instanceof LloomError) || error.code !== "no_executor") throw error;
+    if (wishes.discoverModels) throw error;
     const hint = "--discover-models lists what is on offer";
     throw new LloomError(error.code, `${error.message}; ${hint}`, { cause: error });
   } finally {
@@ -157,6 +169,7 @@ function routing({ executorSelection }: ClientConfig): CompleteOptions {
       : strategy === "balanced"
       ? { type: strategy, weights }
       : { type: strategy },
+    prefer: preferredExecutors,
     ...(maxInboundPrice !== undefined && { maxInboundPrice }),
     ...(maxOutboundPrice !== undefined && { maxOutboundPrice }),
   };

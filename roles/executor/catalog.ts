@@ -107,7 +107,7 @@ export class Catalog implements Terms {
     const found = await Promise.all(this.#backends.map(async (backend): Promise<Source[]> => {
       const { models, error } = await backend.worker.discover(signal);
       if (error === undefined) return models.map((model) => ({ backend, model, available: true }));
-      log.warn("backend {name} does not answer: {code}", {
+      log.warn("backend {name} does not answer ({code}); it is asked again at the next refresh", {
         name: backend.worker.name,
         code: error.code,
       });

@@ -75,7 +75,7 @@ export class Executor {
     );
     this.#server = new InferServer({
       timeoutMs: config.executor.requestTimeoutSecs * 1000,
-      maxRequests: config.executor.maxConcurrentRequests + config.executor.maxQueueSize,
+      maxRequests: config.executor.maxConcurrentRequests,
     }, {
       clock,
       signer: crypto,
@@ -132,12 +132,6 @@ export class Executor {
     options: ExecutorOptions,
   ): Promise<Executor> {
     const { sandboxWorkers, signal } = options;
-    if (config.llmBackends.length === 0) {
-      throw new LloomError(
-        "config_invalid",
-        "start executor: no [[llm_backends]] in the configuration; nothing to serve",
-      );
-    }
     const peer = await createPeer(identity, {
       network: config.network,
       dht: "server",
@@ -146,6 +140,7 @@ export class Executor {
       sandboxWorkers,
     });
     const backends: Backend[] = [];
+    let executor: Executor | undefined;
     try {
       for (const backend of config.llmBackends) {
         backends.push(
@@ -156,12 +151,15 @@ export class Executor {
         );
       }
       const catalog = new Catalog(identity.address, config.pricing, backends);
-      const executor = new Executor(peer, backends, catalog, config);
+      executor = new Executor(peer, backends, catalog, config);
       await executor.#start(options);
       return executor;
     } catch (error) {
-      await Promise.all(backends.map(({ worker }) => worker.stop()));
-      await peer.stop();
+      if (executor !== undefined) await executor.stop();
+      else {
+        await Promise.all(backends.map(({ worker }) => worker.stop()));
+        await peer.stop();
+      }
       throw signal.aborted ? signal.reason : error;
     }
   }

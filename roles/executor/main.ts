@@ -27,18 +27,19 @@ export function main(args: readonly string[]): Promise<number> {
     "Offers language models to the Lloom network, and serves them.",
   );
   program
-    .option("--openai-api-key <key>", "serve OpenAI's models with this key; prefer OPENAI_API_KEY")
+    .option("--openai-api-key <key>", "serve OpenAI's models with this key; prefer an api_key_env")
     .option("--test", "ask every model for a few tokens first, and leave out what fails")
     .addCommand(generateIdentityCommand(EXECUTOR_SETTINGS))
     .action(async (options, command) => {
       const { config, format, ...context } = openCommand(EXECUTOR_SETTINGS, command);
+      const settings = withOpenAi(config, options.openaiApiKey);
+      assertBackends(settings);
       const identity = loadIdentity(config);
-      const backends = withOpenAi(config, options.openaiApiKey);
       // Loaded after the settings were found right: the network's code is most of the start.
       const { Executor } = await import("./executor.ts");
       await runUntilSignal(
         async (signal) => {
-          const executor = await Executor.start(identity, backends, {
+          const executor = await Executor.start(identity, settings, {
             sandboxWorkers: context.sandboxWorkers,
             signal,
             test: options.test === true,
@@ -49,6 +50,7 @@ export function main(args: readonly string[]): Promise<number> {
             peerId: identity.peerId,
             address: toChecksumAddress(identity.address),
             multiaddrs: executor.node.multiaddrs(),
+            models: executor.models,
           }, format);
           return executor;
         },
@@ -86,6 +88,17 @@ function withOpenAi(config: ExecutorConfig, apiKey: string | undefined): Executo
       extraFields: [],
     }],
   };
+}
+
+/** An executor with nothing to serve is a mistake worth a whole example. */
+function assertBackends({ llmBackends, storage }: ExecutorConfig): void {
+  if (llmBackends.length > 0) return;
+  throw new LloomError(
+    "config_invalid",
+    `start executor: no backend to serve; add one to ${storage.dataDir}/config.toml, such as\n\n` +
+      '[[llm_backends]]\nname = "local"\nkind = "ollama"\nendpoint = "http://127.0.0.1:11434"\n\n' +
+      'or, for the small demo model, name = "demo" and kind = "embedded"',
+  );
 }
 
 function printTest({ model, durationMs, error }: ModelTest, format: "text" | "json"): void {

@@ -9,9 +9,10 @@ import { LloomError } from "@lloom/core/errors";
 import { getLogger } from "@logtape/logtape";
 import type { CommonConfig } from "./config/common_settings.ts";
 import { loadConfig } from "./config/load_config.ts";
-import { environmentNotes } from "./config/manual.ts";
+import { defaultOf, environmentNotes } from "./config/manual.ts";
 import { type Fields, singleSettings } from "./config/resolve_config.ts";
 import type { RoleSettings } from "./config/role_settings.ts";
+import type { Setting } from "./config/setting.ts";
 import manifest from "./deno.json" with { type: "json" };
 import { EXIT, EXIT_NOTES, type ExitCode, exitCodeOf } from "./exit_codes.ts";
 import { exitCodeOfSignal, exitOnUncaughtErrors, InterruptedError } from "./lifecycle.ts";
@@ -68,10 +69,11 @@ export function createProgram<T extends CommonConfig>(
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `${environmentNotes(settings)}\n${EXIT_NOTES}`);
   const fields = settings.table as Fields;
-  for (const [, { flag, doc }] of singleSettings(fields)) {
+  for (const [, node] of singleSettings(fields)) {
+    const { flag } = node;
     if (flag === undefined) continue;
     // Commander's own lists, `<item...>`, would take a subcommand that follows for one more item.
-    const option = new Option(flag.replace("...>", ">"), summaryOf(doc));
+    const option = new Option(flag.replace("...>", ">"), flagNotes(node));
     program.addOption(flag === option.flags ? option : option.argParser(collect));
   }
   return program;
@@ -133,6 +135,16 @@ export async function runProgram(
 function summaryOf(doc: string): string {
   const [first = ""] = doc.replaceAll("`", "").split(/\.(?: |$)/);
   return /^[A-Z](?![A-Z])/.test(first) ? first[0]!.toLowerCase() + first.slice(1) : first;
+}
+
+/** What a flag's setting is for, which words it takes, and what it is otherwise. */
+function flagNotes(node: Setting<unknown>): string {
+  const otherwise = defaultOf(node).replaceAll("`", "");
+  const notes = [
+    ...(node.allowed.startsWith("one of ") ? [node.allowed] : []),
+    ...(otherwise === "none" ? [] : [`default: ${otherwise}`]),
+  ];
+  return notes.length === 0 ? summaryOf(node.doc) : `${summaryOf(node.doc)} (${notes.join("; ")})`;
 }
 
 /** One more value of a flag that may be repeated. */

@@ -24,7 +24,10 @@ export function generateIdentityCommand<T extends CommonConfig>(
       const path = file ?? keyFilePath(config);
       const identity = generateIdentity();
       if (!writeKeyFile(path, identity)) {
-        throw new LloomError("identity_invalid", `write key file ${path}: exists already`);
+        throw new LloomError(
+          "identity_invalid",
+          `write key file ${path}: exists already; name another file, or move this one away`,
+        );
       }
       const { peerId } = identity;
       const address = toChecksumAddress(identity.address);

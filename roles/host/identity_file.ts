@@ -5,6 +5,7 @@ import { toHex } from "@lloom/core/bytes";
 import { getLogger } from "@logtape/logtape";
 import { dirname, join } from "node:path";
 import type { CommonConfig } from "./config/common_settings.ts";
+import { reasonOf } from "./denied.ts";
 
 const log = getLogger(["lloom", "identity"]);
 
@@ -116,12 +117,7 @@ function syncDirectory(path: string): void {
 }
 
 function unusable(action: string, path: string, error: unknown): LloomError {
-  const reason = error instanceof Deno.errors.NotCapable
-    ? "not permitted; run with --allow-read and --allow-write for its directory"
-    : error instanceof Error
-    ? error.name
-    : "unusable";
-  return new LloomError("identity_invalid", `${action} key file ${path}: ${reason}`, {
+  return new LloomError("identity_invalid", `${action} key file ${path}: ${reasonOf(error)}`, {
     cause: error,
   });
 }

@@ -4,7 +4,7 @@ import { getLogger } from "@logtape/logtape";
 import { fileURLToPath } from "node:url";
 import { VERSION } from "./command_line.ts";
 import type { RoleName } from "./config/common_settings.ts";
-import type { ReadyInfo } from "./lifecycle.ts";
+import { isReady, type ReadyInfo } from "./ready.ts";
 import { manifestFlags, manifestOf } from "./manifest.ts";
 
 const log = getLogger(["lloom", "launch"]);
@@ -153,10 +153,6 @@ async function readReady(
     signal.removeEventListener("abort", onAbort);
     lines.releaseLock();
   }
-}
-
-function isReady(line: unknown): line is ReadyInfo & { readonly event: "ready" } {
-  return typeof line === "object" && line !== null && "event" in line && line.event === "ready";
 }
 
 async function keepTail(stderr: ReadableStream<Uint8Array>, role: string): Promise<string> {

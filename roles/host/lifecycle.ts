@@ -2,7 +2,6 @@
 import { LloomError } from "@lloom/core/errors";
 import { getLogger } from "@logtape/logtape";
 import { EXIT, type ExitCode } from "./exit_codes.ts";
-import { print } from "./terminal.ts";
 
 const log = getLogger(["lloom", "process"]);
 
@@ -149,27 +148,4 @@ export function exitOnUncaughtErrors(): void {
     event.preventDefault();
     fail(event.reason);
   });
-}
-
-/** What a service tells when it accepts work. */
-export interface ReadyInfo {
-  /** Which role. */
-  readonly role: string;
-  /** Who it is on the network. */
-  readonly peerId: string;
-  /** Its Ethereum address, with EIP-55's checksum. */
-  readonly address: string;
-  /** Where it may be reached. */
-  readonly multiaddrs: readonly string[];
-}
-
-/** Writes the line that says a service is ready: for supervisors and scripts to wait for. */
-export function printReady(info: ReadyInfo, format: "text" | "json"): void {
-  const { role, peerId, address, multiaddrs } = info;
-  const at = multiaddrs.length === 0 ? "not listening" : `listening on ${multiaddrs.join(" ")}`;
-  print(
-    format === "json"
-      ? `${JSON.stringify({ event: "ready", role, peerId, address, multiaddrs })}\n`
-      : `${role} ready: ${peerId} ${address} ${at}\n`,
-  );
 }

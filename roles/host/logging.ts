@@ -10,8 +10,9 @@ import {
 } from "@logtape/logtape";
 import { dirname } from "node:path";
 import type { LoggingConfig } from "./config/common_settings.ts";
+import { reasonOf } from "./denied.ts";
 import { redact } from "./redact.ts";
-import { type Output, write } from "./terminal.ts";
+import { type Output, printable, write } from "./terminal.ts";
 
 /**
  * Sends the records of all `["lloom", area]` loggers to standard error or to a file, each line
@@ -37,7 +38,17 @@ export function startLogging(config: LoggingConfig): void {
 function formatter(format: LoggingConfig["format"], output: Output): TextFormatter {
   if (format === "json") return getJsonLinesFormatter();
   const colours = output.isTerminal() && !Deno.noColor;
-  return colours ? getAnsiColorFormatter() : getTextFormatter();
+  return (colours ? getAnsiColorFormatter : getTextFormatter)({ value: inOneLine });
+}
+
+/** A value in a log record: whatever a peer put into it, the record stays one line of plain text. */
+function inOneLine(value: unknown): string {
+  const text = typeof value === "string"
+    ? value
+    : value instanceof Error
+    ? value.stack ?? value.message
+    : Deno.inspect(value, { breakLength: Infinity, compact: true });
+  return value instanceof Error ? printable(text) : printable(text).replaceAll("\n", " ");
 }
 
 /** Opened for appending, so that log rotation by copying and truncating works. */
@@ -46,11 +57,8 @@ function openLogFile(path: string): Deno.FsFile {
     Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     return Deno.openSync(path, { append: true, create: true, mode: 0o600 });
   } catch (error) {
-    const reason = error instanceof Deno.errors.NotCapable
-      ? `not permitted; run with --allow-read=${path} --allow-write=${path}`
-      : error instanceof Error
-      ? error.name
-      : "cannot be written";
-    throw new LloomError("config_invalid", `open log file ${path}: ${reason}`, { cause: error });
+    throw new LloomError("config_invalid", `open log file ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
 }

@@ -16,7 +16,7 @@ Deno.test("the log goes to standard error, as text or JSON lines, from its level
     log(["--debug", "log", "hello"]),
     log(["log", "hello"], { LLOOM_LOG_LEVEL: "error" }),
   ]);
-  assert.match(text.stderr, /^\S+ \S+ \S+ \[INF\] lloom·test: said "hello"\n$/);
+  assert.match(text.stderr, /^\S+ \S+ \S+ \[INF\] lloom·test: said hello\n$/);
   const record = JSON.parse(json.stderr);
   assert.equal(record.level, "INFO");
   assert.equal(record.logger, "lloom.test");
@@ -40,6 +40,12 @@ Deno.test("secrets that reach the log do not leave it", async () => {
   }
 });
 
+Deno.test("whatever a peer says, its record stays one line that steers no terminal", async () => {
+  const { stderr } = await log(["log", "one\ntwo\x1b[31m\u009b"]);
+  assert.match(stderr, /said one two\ufffd\[31m\ufffd\n$/);
+  assert.equal(stderr.split("\n").length, 2);
+});
+
 Deno.test("a log file is appended to, for its owner alone", async () => {
   const dir = await Deno.makeTempDir();
   try {
@@ -47,7 +53,7 @@ Deno.test("a log file is appended to, for its owner alone", async () => {
     const first = await log(["log", "one"], { LLOOM_LOG_FILE: file });
     await log(["log", "two"], { LLOOM_LOG_FILE: file });
     assert.equal(first.stderr, "");
-    assert.match(await Deno.readTextFile(file), /said "one"\n.*said "two"\n$/);
+    assert.match(await Deno.readTextFile(file), /said one\n.*said two\n$/);
     if (Deno.build.os !== "windows") {
       assert.equal((await Deno.stat(file)).mode! & 0o777, 0o600);
     }

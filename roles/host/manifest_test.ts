@@ -65,7 +65,7 @@ for (const role of ROLES) {
       assert.equal(again.stdout, made.stdout);
       const outside = await runDeno([...program, "whoami", "--data-dir", dir], { env });
       assert.equal(outside.code, 3);
-      assert.match(outside.stderr, /not permitted; run with --allow-read/);
+      assert.match(outside.stderr, /not permitted: a role uses its data directory alone/);
     } finally {
       await Deno.remove(dir, { recursive: true });
     }

@@ -5,6 +5,7 @@ export * from "./exit_codes.ts";
 export * from "./generate_identity.ts";
 export * from "./identity_file.ts";
 export * from "./lifecycle.ts";
+export * from "./ready.ts";
 export * from "./logging.ts";
 export * from "./terminal.ts";
 export { redact } from "./redact.ts";

@@ -11,7 +11,7 @@ export interface Output {
 const encoder = new TextEncoder();
 
 /**
- * Writes all of a text. A reader that went away (`lloom-client models | head -1`) is no fault of
+ * Writes all of a text. A reader that went away (`lloom-client --discover-models | head -1`) is no fault of
  * the program: it ends there, quietly, as a process that ignores no SIGPIPE would.
  */
 export function write(output: Output, text: string): void {

@@ -109,7 +109,7 @@ test("with no validator left, a client finds another executor's model from one e
   const near = await network.executor({ backends: [network.mock({ models: ["near"] })] });
   const far = await network.executor({ backends: [network.mock({ models: ["far"] })] });
   // Both the validator and the other executor hold the record then.
-  await far.child.logged(/provider record "lloom\/model\/far" taken by 2 peers/);
+  await far.child.logged(/provider record lloom\/model\/far taken by 2 peers/);
   for (const validator of network.validators) await validator.destroy();
   const client = await network.client({
     bootstrapNodes: near.ready.multiaddrs,

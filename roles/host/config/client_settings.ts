@@ -39,6 +39,8 @@ export interface SelectionWeights {
   readonly latency: number;
   /** For requests that ended badly. */
   readonly reliability: number;
+  /** Few requests under way. */
+  readonly load: number;
 }
 
 /** `[executor_selection]` */
@@ -100,7 +102,7 @@ const SELECTION: Group<SelectionConfig> = {
     strategy: setting(
       oneOf<SelectionStrategy>(["best-price", "fastest", "balanced", "specific"]),
       "balanced",
-      "`specific` asks nobody but the preferred executors.",
+      "Which executor to ask; `specific` asks nobody but the preferred ones.",
       { env: "LLOOM_SELECTION_STRATEGY", flag: "--strategy <name>" },
     ),
     preferredExecutors: setting(
@@ -128,9 +130,10 @@ const SELECTION: Group<SelectionConfig> = {
       kind: "group",
       doc: "How much each quality counts in the `balanced` strategy; only the ratios matter.",
       table: {
-        price: setting(number(0, 1000), 1, "Low price."),
-        latency: setting(number(0, 1000), 1, "Short time to the first token."),
-        reliability: setting(number(0, 1000), 1, "Few failures."),
+        price: setting(number(0, 1000), 3, "Low price."),
+        latency: setting(number(0, 1000), 3, "Short time to the whole answer."),
+        reliability: setting(number(0, 1000), 3, "Few failures."),
+        load: setting(number(0, 1000), 1, "Few requests under way."),
       },
     },
   },
@@ -159,7 +162,7 @@ export const CLIENT_SETTINGS: RoleSettings<ClientConfig> = {
     if (strategy === "specific" && preferredExecutors.length === 0) {
       refuse("executor_selection.preferred_executors", "must not be empty for strategy specific");
     }
-    if (weights.price + weights.latency + weights.reliability === 0) {
+    if (weights.price + weights.latency + weights.reliability + weights.load === 0) {
       refuse("executor_selection.weights", "must not all be 0");
     }
   },

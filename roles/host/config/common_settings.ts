@@ -225,19 +225,19 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
       rpcUrl: setting(
         pattern(/^(?:https?|wss?):\/\/[^\s]{1,2040}$/, "an http, https, ws or wss URL"),
         undefined,
-        "JSON-RPC endpoint of an Ethereum node.",
+        "JSON-RPC endpoint of an Ethereum node; not used yet.",
         { env: "LLOOM_RPC_URL", flag: "--rpc-url <url>" },
       ),
       contractAddress: setting(
         pattern(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hexadecimal digits"),
         undefined,
-        "Address of the payment contract.",
+        "Address of the payment contract; not used yet.",
         { env: "LLOOM_CONTRACT_ADDRESS", flag: "--contract-address <address>" },
       ),
       chainId: setting(
         integer(1, Number.MAX_SAFE_INTEGER),
         undefined,
-        "Chain id; signatures count on this chain alone.",
+        "Chain id of the payment contract; not used yet.",
         { env: "LLOOM_CHAIN_ID" },
       ),
     },

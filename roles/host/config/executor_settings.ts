@@ -77,10 +77,8 @@ export interface PricingConfig {
 
 /** `[executor]` */
 export interface ServiceConfig {
-  /** Requests served at once, over all backends. */
+  /** Requests under way or waiting, over all backends. */
   readonly maxConcurrentRequests: number;
-  /** Requests that may wait. */
-  readonly maxQueueSize: number;
   /** For one whole answer. */
   readonly requestTimeoutSecs: number;
   /** Between two heartbeats. */
@@ -183,14 +181,24 @@ const PRICING: Group<PricingConfig> = {
   kind: "group",
   doc: "Prices in base units of the payment asset per 1,000,000 tokens. Free by default.",
   table: {
-    defaultInboundPrice: setting(price(), 0n, "Price of the prompt.", {
-      env: "LLOOM_INBOUND_PRICE",
-      flag: "--inbound-price <price>",
-    }),
-    defaultOutboundPrice: setting(price(), 0n, "Price of the answer.", {
-      env: "LLOOM_OUTBOUND_PRICE",
-      flag: "--outbound-price <price>",
-    }),
+    defaultInboundPrice: setting(
+      price(),
+      0n,
+      "Price of 1,000,000 tokens of prompt, in base units.",
+      {
+        env: "LLOOM_INBOUND_PRICE",
+        flag: "--inbound-price <price>",
+      },
+    ),
+    defaultOutboundPrice: setting(
+      price(),
+      0n,
+      "Price of 1,000,000 tokens of answer, in base units.",
+      {
+        env: "LLOOM_OUTBOUND_PRICE",
+        flag: "--outbound-price <price>",
+      },
+    ),
     models: {
       kind: "named",
       doc: 'Prices of one model, such as `[pricing.models."llama3.2:3b"]`.',
@@ -212,16 +220,10 @@ const SERVICE: Group<ServiceConfig> = {
   doc: "How much this executor takes on.",
   table: {
     maxConcurrentRequests: setting(
-      integer(1, 65_536),
-      64,
-      "Requests answered at once, over all backends.",
+      integer(1, 1_000_000),
+      320,
+      "Requests under way or waiting, over all backends; more are refused with `overloaded`.",
       { env: "LLOOM_MAX_CONCURRENT_REQUESTS" },
-    ),
-    maxQueueSize: setting(
-      integer(0, 1_000_000),
-      256,
-      "Requests that may wait, over all backends; more are refused with `overloaded`.",
-      { env: "LLOOM_MAX_QUEUE_SIZE" },
     ),
     requestTimeoutSecs: setting(
       integer(1, 3600, "seconds"),
@@ -232,7 +234,7 @@ const SERVICE: Group<ServiceConfig> = {
     announceIntervalSecs: setting(
       integer(5, 60, "seconds"),
       30,
-      "Between two announcements. Others take an executor for gone after three missed ones.",
+      "Between two announcements. Others take an executor for unavailable after 90 silent seconds.",
     ),
     modelRefreshSecs: setting(
       integer(1, 86_400, "seconds"),

@@ -1,6 +1,7 @@
 /** Finds and reads a role's configuration on this machine. @module */
 import { LloomError } from "@lloom/core/errors";
 import { join, resolve } from "node:path";
+import { reasonOf } from "../denied.ts";
 import type { CommonConfig, RoleName } from "./common_settings.ts";
 import { resolveConfig, type ResolvedConfig } from "./resolve_config.ts";
 import type { RoleSettings } from "./role_settings.ts";
@@ -83,11 +84,8 @@ function readConfigFile(path: string, mustExist: boolean): string | undefined {
       if (!mustExist) return undefined;
       throw new LloomError("config_invalid", `read config ${path}: no such file`);
     }
-    const reason = error instanceof Deno.errors.NotCapable
-      ? `not permitted; run with --allow-read=${path}`
-      : error instanceof Error
-      ? error.name
-      : "unreadable";
-    throw new LloomError("config_invalid", `read config ${path}: ${reason}`, { cause: error });
+    throw new LloomError("config_invalid", `read config ${path}: ${reasonOf(error)}`, {
+      cause: error,
+    });
   }
 }

@@ -54,14 +54,15 @@ function row(key: string, node: Setting<unknown>): string {
   const cells = [
     `\`${key}\``,
     node.allowed,
-    shown(node),
+    defaultOf(node),
     elsewhere.map((name) => `\`${name}\``).join(", "),
     notes.filter((note) => note !== undefined).join(" "),
   ];
   return `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
 }
 
-function shown(node: Setting<unknown>): string {
+/** What a setting is if nothing is given, in Markdown; `none` if it is absent then. */
+export function defaultOf(node: Setting<unknown>): string {
   if (node.required) return "required";
   if (node.fallbackText !== undefined) return node.fallbackText;
   const { fallback } = node;

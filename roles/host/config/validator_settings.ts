@@ -45,7 +45,7 @@ const REGISTRY: Group<RegistryConfig> = {
     maxModelsPerExecutor: setting(
       integer(1, MAX_MODELS_PER_EXECUTOR),
       MAX_MODELS_PER_EXECUTOR,
-      "Models remembered of one executor.",
+      "An executor that announces more models is not listed.",
     ),
   },
 };
