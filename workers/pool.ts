@@ -30,14 +30,6 @@ export interface WorkerPoolOptions {
   readonly retryAfterMs?: number;
 }
 
-/** What one call may carry besides its arguments. */
-export interface CallOptions {
-  /** Buffers among the arguments to hand over instead of copying. */
-  readonly transfer?: readonly Transferable[];
-  /** Gives up the call: at once if it waits, else its result is dropped when it comes. */
-  readonly signal?: AbortSignal;
-}
-
 /** How busy a pool is. */
 export interface PoolLoad {
   /** Calls that wait for a worker. */
@@ -73,7 +65,7 @@ export class WorkerPool<M extends Methods<M>> {
   readonly #options: Required<WorkerPoolOptions>;
   readonly #startWorker: () => Worker;
   readonly #slots: readonly Slot[];
-  /** First in, first out. A set, so that an aborted call leaves at once. */
+  /** First in, first out. A set, whose first element leaves as fast as its last. */
   readonly #queue = new Set<Call>();
   #nextId = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -124,41 +116,23 @@ export class WorkerPool<M extends Methods<M>> {
 
   /**
    * Calls a method in the worker with the fewest calls in flight. Rejects with what the method
-   * throws, or with a `LloomError`: `overloaded`, `worker_crashed`, `shutting_down`, or as the
-   * signal says.
+   * throws, or with a `LloomError`: `overloaded`, `worker_crashed`, `shutting_down`.
+   * @param transfer buffers among the arguments to hand over instead of copying
    */
   call<K extends keyof M & string>(
     method: K,
     args: Parameters<M[K]>,
-    { transfer = [], signal }: CallOptions = {},
+    transfer: readonly Transferable[] = [],
   ): Promise<Awaited<ReturnType<M[K]>>> {
     const { name, retryAfterMs } = this.#options;
     return new Promise<unknown>((resolve, reject) => {
       if (this.#stopped) throw new LloomError("shutting_down", `call ${name}: stopped`);
-      if (signal?.aborted) throw LloomError.wrap(signal.reason, "aborted");
       if (!this.canAcceptWork()) {
         const state = `call ${name}: ${this.#queue.size} waiting`;
         throw new LloomError("overloaded", state, { retryAfterMs });
       }
-      const settled = () => signal?.removeEventListener("abort", onAbort);
-      const call: Call = {
-        message: [this.#nextId++, method, args],
-        transfer: [...transfer],
-        resolve(value) {
-          settled();
-          resolve(value);
-        },
-        reject(reason) {
-          settled();
-          reject(reason);
-        },
-      };
-      const onAbort = (): void => {
-        this.#queue.delete(call);
-        call.reject(LloomError.wrap(signal?.reason, "aborted"));
-      };
-      signal?.addEventListener("abort", onAbort);
-      this.#queue.add(call);
+      const message = [this.#nextId++, method, args] as const;
+      this.#queue.add({ message, transfer: [...transfer], resolve, reject });
       this.#dispatch();
     }) as Promise<Awaited<ReturnType<M[K]>>>;
   }

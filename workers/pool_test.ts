@@ -54,7 +54,7 @@ Deno.test("buffers are handed over when asked, and copied otherwise", async () =
   const bytes = new Uint8Array(1000).fill(1);
   assert.equal(await pool.call("sum", [bytes]), 1000);
   assert.equal(bytes.length, 1000);
-  assert.equal(await pool.call("sum", [bytes], { transfer: [bytes.buffer] }), 1000);
+  assert.equal(await pool.call("sum", [bytes], [bytes.buffer]), 1000);
   assert.equal(bytes.length, 0);
 });
 
@@ -201,50 +201,6 @@ Deno.test("a worker that could not start is tried again", async () => {
   await assert.rejects(pool.call("who", []), code("worker_crashed"));
   assert.equal(typeof await pool.call("who", []), "string");
   pool.stop();
-});
-
-Deno.test("an aborted call fails at once, and its result is dropped", async () => {
-  using pool = createPool({ callsPerWorker: 1 });
-  const gate = new Gate();
-  const running = new AbortController();
-  const queued = new AbortController();
-  const calls = [
-    pool.call("wait", [gate.cells], { signal: running.signal }),
-    pool.call("who", [], { signal: queued.signal }),
-  ] as const;
-  const last = pool.call("who", []);
-  await gate.held(1);
-  queued.abort();
-  await assert.rejects(calls[1], code("aborted"));
-  assert.deepEqual(pool.load(), { queued: 1, running: 1, workers: 1 });
-  running.abort();
-  await assert.rejects(calls[0], code("aborted"));
-  assert.equal(pool.load().running, 1, "the worker is still at it");
-  gate.open();
-  assert.equal(typeof await last, "string");
-  assert.equal(pool.load().running, 0);
-});
-
-Deno.test("a call whose signal has fired is not made; a deadline is a timeout", async () => {
-  using pool = createPool();
-  await assert.rejects(pool.call("who", [], { signal: AbortSignal.abort() }), code("aborted"));
-  const gate = new Gate();
-  const signal = AbortSignal.timeout(1);
-  await assert.rejects(pool.call("wait", [gate.cells], { signal }), code("timeout"));
-  gate.open();
-});
-
-Deno.test("a signal outlives its calls without listeners", async () => {
-  using pool = createPool();
-  const { signal } = new AbortController();
-  let listeners = 0;
-  const add = signal.addEventListener.bind(signal);
-  const remove = signal.removeEventListener.bind(signal);
-  signal.addEventListener = (...args: Parameters<typeof add>) => (listeners++, add(...args));
-  signal.removeEventListener = (...args: Parameters<typeof add>) => (listeners--, remove(...args));
-  await pool.call("who", [], { signal });
-  await assert.rejects(pool.call("fail", [], { signal }));
-  assert.equal(listeners, 0);
 });
 
 Deno.test("stop fails all calls, and those made later", async () => {

@@ -6,7 +6,6 @@ import { privateKeyToAccount } from "viem/accounts";
 import { toHex } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import { generateIdentity, Identity, parsePrivateKey, toChecksumAddress } from "./identity.ts";
-import { libp2pPrivateKey } from "./libp2p_key.ts";
 import { addressOfPeerId } from "./peer_id.ts";
 
 const HEX = "4c0883a69102937d6231471b5dbb6204fe5129617082792ae468d01a3f362318";
@@ -19,7 +18,7 @@ Deno.test("peer id and address are those of libp2p and viem", () => {
       const key = bytes.fill(1, 0, 1); // below the order, and not zero
       const identity = new Identity(key);
       const account = privateKeyToAccount(toHex(key));
-      assert.equal(identity.peerId, peerIdFromPrivateKey(libp2pPrivateKey(identity)).toString());
+      assert.equal(identity.peerId, peerIdFromPrivateKey(keys.privateKeyFromRaw(key)).toString());
       assert.equal(toChecksumAddress(identity.address), account.address);
       assert.equal(identity.address, account.address.toLowerCase());
       assert.equal(addressOfPeerId(identity.peerId), identity.address);

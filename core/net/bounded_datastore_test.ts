@@ -7,7 +7,7 @@ import { CID } from "multiformats/cid";
 import { create } from "multiformats/hashes/digest";
 import { concat } from "../bytes.ts";
 import { type ErrorCode, LloomError } from "../errors.ts";
-import { encodeFrame } from "../protocol/framing.ts";
+import { encodeFrames } from "../protocol/framing.ts";
 import { KAD_PROTOCOL } from "../protocol/ids.ts";
 import { MAX_BYTES_PER_KNOWN_PEER, MAX_PROVIDER_RECORDS_PER_PEER } from "../protocol/limits.ts";
 import { BoundedDatastore } from "./bounded_datastore.ts";
@@ -147,7 +147,7 @@ const GET_PROVIDERS = 3;
 
 /** A protobuf field that holds bytes. */
 function field(number: number, bytes: Uint8Array): Uint8Array {
-  return concat([Uint8Array.of((number << 3) | 2), encodeFrame(bytes)]);
+  return concat([Uint8Array.of((number << 3) | 2), encodeFrames([bytes])]);
 }
 
 function message(type: number, cid: CID, provider?: Uint8Array): Uint8Array {
@@ -156,7 +156,7 @@ function message(type: number, cid: CID, provider?: Uint8Array): Uint8Array {
     field(2, multiaddr("/ip4/127.0.0.1/tcp/1").bytes),
   ]);
   const parts = [Uint8Array.of(8, type), field(2, cid.bytes), ...peer ? [field(9, peer)] : []];
-  return encodeFrame(concat(parts));
+  return encodeFrames([concat(parts)]);
 }
 
 /** Asks who provides something, on a stream of its own. */

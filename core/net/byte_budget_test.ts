@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { type Stream, StreamCloseEvent, StreamMessageEvent } from "@libp2p/interface";
 import fc from "fast-check";
 import { type ErrorCode, LloomError } from "../errors.ts";
-import { encodeFrame, encodeFrames } from "../protocol/framing.ts";
+import { encodeFrames } from "../protocol/framing.ts";
 import { UNCOUNTED_MESSAGE_BYTES } from "../protocol/limits.ts";
 import { ByteBudget } from "./byte_budget.ts";
 import { FrameStream, type FrameStreamOptions } from "./frame_stream.ts";
@@ -117,7 +117,7 @@ Deno.test("messages are counted while they come, however they are cut, and no lo
 Deno.test("a message without room is overloaded, and takes nothing any more", async () => {
   const { budget, fake, frames } = setUp(50_000);
   const reading = assert.rejects(frames.next(), hasCode("overloaded"));
-  const wire = encodeFrame(new Uint8Array(200_000));
+  const wire = encodeFrames([new Uint8Array(200_000)]);
   for (let at = 0; at < 100_000; at += 10_000) {
     fake.receive(wire.subarray(at, at + 10_000));
     await settled();
@@ -129,7 +129,7 @@ Deno.test("a message without room is overloaded, and takes nothing any more", as
 
 Deno.test("a large message that comes too slowly is a timeout, and takes nothing any more", async () => {
   const { budget, fake, frames } = setUp(LIMIT, { messageTimeoutMs: 20 });
-  const wire = encodeFrame(new Uint8Array(200_000));
+  const wire = encodeFrames([new Uint8Array(200_000)]);
   fake.receive(wire.subarray(0, 100_000));
   const reading = assert.rejects(frames.next(), hasCode("timeout"));
   assert.ok(budget.used >= 99_000);
@@ -157,7 +157,7 @@ Deno.test({
     }, { maxFrameBytes: LIMIT });
     await using attacker = await Attacker.start();
     const connection = await attacker.dial(server);
-    const wire = encodeFrame(new Uint8Array(LIMIT));
+    const wire = encodeFrames([new Uint8Array(LIMIT)]);
     for (let i = 0; i < 10; i++) {
       const stream = await openStream(connection, PROTOCOL);
       // Half of each: one or two have room.

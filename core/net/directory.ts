@@ -213,7 +213,7 @@ class Round {
     const key: ProviderKey = model === undefined ? roleKey("executor") : modelKey(model);
     try {
       const { signal } = this.#over;
-      for await (const peer of this.#components.node.findProviders(key, { signal })) {
+      for await (const peer of this.#components.node.findProviders(key, signal)) {
         this.#ask(peer);
       }
     } catch (thrown) {

@@ -18,14 +18,6 @@ function cidOf(key: ProviderKey): CID {
   return CID.createV1(RAW, create(SHA2_256, sha256(new TextEncoder().encode(key))));
 }
 
-/** How a search for providers goes. */
-export interface FindOptions {
-  /** Ends the search; without an end, one in an empty network waits for the first peer. */
-  readonly signal: AbortSignal;
-  /** Ends the search after so many peers. @default MAX_PROVIDERS */
-  readonly limit?: number;
-}
-
 /** Provider records, over one node's DHT. */
 export class Discovery {
   readonly #dht: KadDHT;
@@ -60,14 +52,14 @@ export class Discovery {
   }
 
   /**
-   * Peers found under a key, each once, as they are found; this node never.
+   * Peers found under a key, each once, as they are found, up to `MAX_PROVIDERS`; this node never.
+   * @param signal ends the search; without an end, one in an empty network waits for the first peer
    * @throws {LloomError} `aborted` or `timeout`, as the signal says
    */
   async *findProviders(
     key: ProviderKey,
-    options: FindOptions,
+    signal: AbortSignal,
   ): AsyncGenerator<PeerAddresses, void> {
-    const { signal, limit = MAX_PROVIDERS } = options;
     const found = new Set([this.#self]);
     const events = this.#dht.findProviders(cidOf(key), { signal });
     for await (const event of coded(events, signal, "find providers")) {
@@ -78,7 +70,7 @@ export class Discovery {
         if (found.has(peerId) || usable.length === 0) continue;
         found.add(peerId);
         yield { peerId, multiaddrs: usable };
-        if (found.size > limit) return;
+        if (found.size > MAX_PROVIDERS) return;
       }
     }
   }

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
+import type { KadDHT } from "@libp2p/kad-dht";
 import { type ErrorCode, LloomError } from "../errors.ts";
+import { generateIdentity } from "../identity/mod.ts";
 import { modelKey, type ProviderKey, roleKey } from "../protocol/ids.ts";
+import { MAX_PROVIDERS } from "../protocol/limits.ts";
+import { Discovery } from "./discovery.ts";
+import { loadModules } from "./modules.ts";
 import type { LloomNode } from "./node.ts";
 import type { PeerAddresses } from "./options.ts";
 import { NETWORK_TEST, targetOf, TestNetwork } from "./test_network.ts";
@@ -25,7 +30,7 @@ async function find(
   key: ProviderKey,
   signal: AbortSignal,
 ): Promise<PeerAddresses[]> {
-  return await Array.fromAsync(node.findProviders(key, { signal }));
+  return await Array.fromAsync(node.findProviders(key, signal));
 }
 
 Deno.test({
@@ -54,7 +59,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a search ends at its limit, never yields the searcher, and can be aborted",
+  name: "a search never yields the searcher, and can be aborted",
   ...NETWORK_TEST,
   fn: async () => {
     using patience = new Patience();
@@ -69,8 +74,6 @@ Deno.test({
     const asker = clients[0]!;
     const all = (await find(asker, key, signal)).map(({ peerId }) => peerId);
     assert.deepEqual(all.toSorted(), clients.slice(1).map(({ peerId }) => peerId).toSorted());
-    const some = await Array.fromAsync(asker.findProviders(key, { signal, limit: 1 }));
-    assert.equal(some.length, 1);
 
     await asker.unprovide(key);
     const lonely = await network.node();
@@ -80,4 +83,31 @@ Deno.test({
     await assert.rejects(waiting, hasCode("aborted"));
     await assert.rejects(lonely.provide(key, AbortSignal.abort()), hasCode("aborted"));
   },
+});
+
+Deno.test("a search ends after so many providers, and yields each once", async () => {
+  const modules = await loadModules({
+    webSockets: false,
+    gossip: false,
+    relay: false,
+    dcutr: false,
+    mdns: false,
+  });
+  const multiaddrs = [modules.multiaddr.multiaddr("/ip4/127.0.0.1/tcp/1")];
+  const peerIds = Array.from({ length: MAX_PROVIDERS + 1 }, () => generateIdentity().peerId);
+  let asked = 0;
+  const dht = {
+    async *findProviders() {
+      for (const peerId of peerIds) {
+        asked++;
+        const provider = { id: modules.peerId.peerIdFromString(peerId), multiaddrs };
+        yield { name: "PROVIDER", providers: [provider, provider] };
+      }
+    },
+  } as unknown as KadDHT;
+  const discovery = new Discovery(dht, modules, generateIdentity().peerId, true);
+  const { signal } = new AbortController();
+  const found = await Array.fromAsync(discovery.findProviders(roleKey("executor"), signal));
+  assert.deepEqual(found.map(({ peerId }) => peerId), peerIds.slice(0, MAX_PROVIDERS));
+  assert.equal(asked, MAX_PROVIDERS);
 });

@@ -3,7 +3,7 @@ import { type Stream, StreamMessageEvent } from "@libp2p/interface";
 import { type ErrorCode, LloomError } from "../errors.ts";
 import { FrameStream } from "./frame_stream.ts";
 import { echo, NETWORK_TEST, PROTOCOL, targetOf, TestNetwork } from "./test_network.ts";
-import { encodeFrame, encodeFrames } from "../protocol/framing.ts";
+import { encodeFrames } from "../protocol/framing.ts";
 import { SEND_HIGH_WATER_BYTES } from "../protocol/limits.ts";
 
 const LIMIT = 1 << 20;
@@ -251,7 +251,7 @@ Deno.test("data that libp2p hands out after the end that came with it is read", 
   const frames = fake.frames();
   fake.dispatchEvent(new Event("remoteCloseWrite"));
   fake.dispatchEvent(new Event("end"));
-  fake.dispatchEvent(new StreamMessageEvent(encodeFrame(Uint8Array.of(1, 2))));
+  fake.dispatchEvent(new StreamMessageEvent(encodeFrames([Uint8Array.of(1, 2)])));
   assert.deepEqual(await frames.next(), Uint8Array.of(1, 2));
   assert.equal(await frames.next(), undefined);
 });

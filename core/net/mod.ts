@@ -1,7 +1,6 @@
 /** The network: a libp2p node, streams of messages, and both ends of inference over them. @module */
 export { createNode, LloomNode } from "./node.ts";
 export type { HandleOptions, OpenOptions, PeerTarget, RemotePeer, StreamHandler } from "./node.ts";
-export type { FindOptions } from "./discovery.ts";
 export { FrameStream, type FrameStreamOptions } from "./frame_stream.ts";
 export { areLoopback } from "./addresses.ts";
 export * from "./byte_budget.ts";

@@ -5,14 +5,13 @@ import { getLogger } from "@logtape/logtape";
 import type { Address } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import { addressOfPeerId } from "../identity/mod.ts";
-import type { Clock } from "../ports.ts";
 import { ANNOUNCEMENTS_TOPIC, type ProviderKey } from "../protocol/ids.ts";
 import { MAX_SIGNED_ANNOUNCEMENT_BYTES, MAX_STREAMS_PER_PEER } from "../protocol/limits.ts";
 import { isLoopback, parseAddress, usableAddresses } from "./addresses.ts";
 import { Bootstrapper } from "./bootstrap.ts";
 import { type ByteBudget, INBOUND_BUDGET } from "./byte_budget.ts";
 import { withDeadline } from "./deadline.ts";
-import { Discovery, type FindOptions } from "./discovery.ts";
+import { Discovery } from "./discovery.ts";
 import { FrameStream } from "./frame_stream.ts";
 import { libp2pConfig, type Services } from "./libp2p_config.ts";
 import { loadModules, type Modules } from "./modules.ts";
@@ -29,14 +28,6 @@ const log = getLogger(["lloom", "net"]);
 
 /** How long connections may take to close in order when the node stops. */
 const STOP_TIMEOUT_MS = 500;
-
-const systemClock: Clock = {
-  now: () => Date.now(),
-  setTimer: (ms, fire) => {
-    const timer = setTimeout(fire, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** Who opened a stream to us. */
 export interface RemotePeer {
@@ -134,7 +125,7 @@ export class LloomNode {
     libp2p: Libp2p<Services>,
     options: NodeOptions,
     modules: Modules,
-    { clock = systemClock, budget = INBOUND_BUDGET }: Omit<NodeComponents, "privateKey">,
+    { clock, budget = INBOUND_BUDGET }: Omit<NodeComponents, "privateKey">,
   ) {
     this.#budget = budget;
     this.#libp2p = libp2p;
@@ -211,11 +202,6 @@ export class LloomNode {
     });
   }
 
-  /** Serves a protocol no more; streams already open go on. */
-  async unhandle(protocol: string): Promise<void> {
-    await this.#libp2p.unhandle(protocol);
-  }
-
   /**
    * Opens a stream, over a connection that exists or a new one.
    * @throws {LloomError} `peer_unreachable`; `overloaded` with too many streams open to that peer;
@@ -254,11 +240,6 @@ export class LloomNode {
     });
   }
 
-  /** Closes all connections to a peer. */
-  async hangUp(peerId: string): Promise<void> {
-    await this.#libp2p.hangUp(this.#parsePeerId(peerId));
-  }
-
   /** {@linkcode Discovery.provide} */
   provide(key: ProviderKey, signal: AbortSignal): Promise<number> {
     return this.#discovery.provide(key, signal);
@@ -270,8 +251,8 @@ export class LloomNode {
   }
 
   /** {@linkcode Discovery.findProviders} */
-  findProviders(key: ProviderKey, options: FindOptions): AsyncIterable<PeerAddresses> {
-    return this.#discovery.findProviders(key, options);
+  findProviders(key: ProviderKey, signal: AbortSignal): AsyncIterable<PeerAddresses> {
+    return this.#discovery.findProviders(key, signal);
   }
 
   /**
@@ -322,8 +303,6 @@ export class LloomNode {
       remoteAddress: connection.remoteAddr.toString(),
       direction: connection.direction,
       limited: connection.limits !== undefined,
-      streams: connection.streams.length,
-      ...connection.rtt !== undefined && { rttMs: connection.rtt },
     }));
   }
 

@@ -4,7 +4,16 @@ import { addressOfPeerId } from "../identity/mod.ts";
 import { type ErrorCode, LloomError } from "../errors.ts";
 import { FrameStream } from "./frame_stream.ts";
 import { createNode } from "./node.ts";
-import { echo, NETWORK_TEST, PROTOCOL, targetOf, TCP, TestNetwork, until } from "./test_network.ts";
+import {
+  CLOCK,
+  echo,
+  NETWORK_TEST,
+  PROTOCOL,
+  targetOf,
+  TCP,
+  TestNetwork,
+  until,
+} from "./test_network.ts";
 
 const LIMIT = 1 << 20;
 const WS = "/ip4/127.0.0.1/tcp/0/ws";
@@ -84,6 +93,7 @@ test("a bootstrap address without a PeerId is enough", async (network) => {
   const bootstrap = server.multiaddrs().map((address) => address.replace(/\/p2p\/.*$/, ""));
   const client = await createNode({ listen: [], bootstrap, loopbackOnly: true }, {
     privateKey: KEY,
+    clock: CLOCK,
   });
   const connected = Promise.withResolvers<string>();
   client.onPeerConnected(connected.resolve);
@@ -93,15 +103,15 @@ test("a bootstrap address without a PeerId is enough", async (network) => {
 });
 
 test("a node whose last connection is lost finds its way back", async (network) => {
-  const server = await network.node();
-  const client = await network.node({ listen: [], bootstrap: server.multiaddrs() });
+  const server = await network.node({}, { privateKey: KEY });
+  const bootstrap = server.multiaddrs();
+  const client = await network.node({ listen: [], bootstrap });
   const connected = () => client.connections().length > 0;
-  await Promise.all([
-    until(connected, (listener) => client.onPeerConnected(listener)),
-    until(() => server.connections().length > 0, (listener) => server.onPeerConnected(listener)),
-  ]);
-  await server.hangUp(client.peerId);
+  await until(connected, (listener) => client.onPeerConnected(listener));
+  await server.stop();
   await until(() => !connected(), (listener) => client.onPeerDisconnected(listener));
+  const listen = bootstrap.map((address) => address.replace(/\/p2p\/.*$/, ""));
+  await network.node({ listen }, { privateKey: KEY });
   await until(connected, (listener) => client.onPeerConnected(listener));
 });
 
@@ -224,7 +234,7 @@ test("a node for this machine alone dials no other, wherever the address comes f
     ]
   ) {
     await assert.rejects(
-      createNode({ loopbackOnly: true, ...options }, { privateKey: KEY }),
+      createNode({ loopbackOnly: true, ...options }, { privateKey: KEY, clock: CLOCK }),
       hasCode("config_invalid"),
     );
   }
@@ -232,11 +242,11 @@ test("a node for this machine alone dials no other, wherever the address comes f
 
 test("settings and keys that cannot be are refused with a code", async () => {
   await assert.rejects(
-    createNode({ listen: ["somewhere"] }, { privateKey: KEY }),
+    createNode({ listen: ["somewhere"] }, { privateKey: KEY, clock: CLOCK }),
     hasCode("config_invalid"),
   );
   await assert.rejects(
-    createNode({ listen: [] }, { privateKey: new Uint8Array(32) }),
+    createNode({ listen: [] }, { privateKey: new Uint8Array(32), clock: CLOCK }),
     hasCode("identity_invalid"),
   );
 });
@@ -244,7 +254,10 @@ test("settings and keys that cannot be are refused with a code", async () => {
 test("an address in use is config_invalid", async (network) => {
   const { multiaddrs: [taken] } = targetOf(await network.node());
   const listen = [taken!.replace(/\/p2p\/.*$/, "")];
-  const second = await createNode({ listen, loopbackOnly: true }, { privateKey: KEY });
+  const second = await createNode({ listen, loopbackOnly: true }, {
+    privateKey: KEY,
+    clock: CLOCK,
+  });
   await assert.rejects(second.start(), hasCode("config_invalid"));
 });
 
@@ -253,8 +266,10 @@ test("a process ends by itself once its node has stopped", async (network) => {
   await server.handle(PROTOCOL, echo, { maxFrameBytes: LIMIT });
   const script = `
     import { createNode } from ${JSON.stringify(new URL("./mod.ts", import.meta.url).href)};
+    import { CLOCK } from ${JSON.stringify(new URL("./test_network.ts", import.meta.url).href)};
     const options = { listen: [${JSON.stringify(TCP)}], gossip: true, loopbackOnly: true };
-    const node = await createNode(options, { privateKey: new Uint8Array(32).fill(9) });
+    const privateKey = new Uint8Array(32).fill(9);
+    const node = await createNode(options, { privateKey, clock: CLOCK });
     await node.start();
     const stream = await node.openStream(
       ${JSON.stringify(targetOf(server))}, ${JSON.stringify(PROTOCOL)}, { maxFrameBytes: 10 });

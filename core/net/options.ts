@@ -30,8 +30,8 @@ export interface NodeOptions {
 export interface NodeComponents {
   /** 32 bytes: the secp256k1 key that PeerId and Ethereum address follow from. */
   readonly privateKey: Uint8Array;
-  /** Time. @default the system's */
-  readonly clock?: Clock;
+  /** Times the attempts to reach bootstrap nodes. */
+  readonly clock: Clock;
   /** What large messages from peers are counted in until they are whole. @default what this process' nodes share */
   readonly budget?: ByteBudget;
 }
@@ -67,8 +67,4 @@ export interface ConnectionInfo {
   readonly direction: "inbound" | "outbound";
   /** Through a relay, with its limits on bytes and time. */
   readonly limited: boolean;
-  /** Streams open on it, of all protocols. */
-  readonly streams: number;
-  /** Round trip in milliseconds, once measured. */
-  readonly rttMs?: number;
 }

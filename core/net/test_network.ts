@@ -1,5 +1,6 @@
 /** Nodes on this machine, for tests. @module */
 import { sha256 } from "@noble/hashes/sha2";
+import type { Clock } from "../ports.ts";
 import type { LloomNode } from "./node.ts";
 import { createNode } from "./node.ts";
 import type { NodeComponents, NodeOptions } from "./options.ts";
@@ -11,6 +12,15 @@ export const NETWORK_TEST = { sanitizeOps: false, sanitizeResources: false } as 
 export const TCP = "/ip4/127.0.0.1/tcp/0";
 /** Any protocol. */
 export const PROTOCOL = "/lloom/test/1.0.0";
+
+/** The system's time. */
+export const CLOCK: Clock = {
+  now: Date.now,
+  setTimer(ms, fire) {
+    const timer = setTimeout(fire, ms);
+    return () => clearTimeout(timer);
+  },
+};
 
 let made = 0;
 
@@ -25,7 +35,11 @@ export class TestNetwork implements AsyncDisposable {
   ): Promise<LloomNode> {
     const node = await createNode(
       { listen: [TCP], webSockets: false, loopbackOnly: true, ...options },
-      { privateKey: sha256(new TextEncoder().encode(`test node ${made++}`)), ...components },
+      {
+        privateKey: sha256(new TextEncoder().encode(`test node ${made++}`)),
+        clock: CLOCK,
+        ...components,
+      },
     );
     this.#nodes.push(node);
     await node.start();

@@ -42,11 +42,6 @@ export function encodeFrames(bodies: readonly Uint8Array[]): Uint8Array<ArrayBuf
   return out;
 }
 
-/** One body as a frame. @throws {RangeError} if it is empty */
-export function encodeFrame(body: Uint8Array): Uint8Array<ArrayBuffer> {
-  return encodeFrames([body]);
-}
-
 /**
  * Told what a body that spans chunks takes: before its room grows beyond
  * {@linkcode UNCOUNTED_MESSAGE_BYTES}, and with 0 once it is whole. What it throws, the decoder throws.

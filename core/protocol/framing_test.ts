@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { concat } from "../bytes.ts";
 import { type ErrorCode, LloomError } from "../errors.ts";
-import { encodeFrame, encodeFrames, frameBytes, FrameDecoder } from "./framing.ts";
+import { encodeFrames, frameBytes, FrameDecoder } from "./framing.ts";
 
 const LIMIT = 5000;
 
@@ -28,7 +28,7 @@ Deno.test("any chunking of the same bytes gives the same frames", () => {
       fc.array(fc.nat(), { maxLength: 40 }),
       (bodies, places) => {
         const decoder = new FrameDecoder(LIMIT);
-        const wire = concat(bodies.map(encodeFrame));
+        const wire = concat(bodies.map((body) => encodeFrames([body])));
         assert.deepEqual(wire, encodeFrames(bodies));
         const out = cut(wire, places).flatMap((chunk) => decoder.push(chunk));
         decoder.end();
@@ -71,9 +71,9 @@ Deno.test("hostile bytes give frames within the limit or a coded error, and noth
 
 Deno.test("a length above the limit is refused before its body comes", () => {
   const decoder = new FrameDecoder(LIMIT);
-  const prefix = encodeFrame(new Uint8Array(LIMIT + 1)).subarray(0, 2);
+  const prefix = encodeFrames([new Uint8Array(LIMIT + 1)]).subarray(0, 2);
   assert.throws(() => decoder.push(prefix), hasCode("frame_too_large"));
-  assert.equal(new FrameDecoder(LIMIT).push(encodeFrame(new Uint8Array(LIMIT))).length, 1);
+  assert.equal(new FrameDecoder(LIMIT).push(encodeFrames([new Uint8Array(LIMIT)])).length, 1);
 });
 
 Deno.test("empty, non-minimal and overlong lengths are malformed", () => {
@@ -93,7 +93,7 @@ Deno.test("empty, non-minimal and overlong lengths are malformed", () => {
 });
 
 Deno.test("an end inside a prefix or a body is malformed, between frames it is not", () => {
-  const wire = encodeFrame(new Uint8Array(200).fill(7));
+  const wire = encodeFrames([new Uint8Array(200).fill(7)]);
   for (const length of [1, 2, 3, wire.length - 1]) {
     const decoder = new FrameDecoder(LIMIT);
     decoder.push(wire.subarray(0, length));
@@ -105,13 +105,13 @@ Deno.test("an end inside a prefix or a body is malformed, between frames it is n
 });
 
 Deno.test("a body within one chunk is a view of it", () => {
-  const wire = encodeFrame(Uint8Array.of(1, 2, 3));
+  const wire = encodeFrames([Uint8Array.of(1, 2, 3)]);
   assert.equal(new FrameDecoder(LIMIT).push(wire)[0]!.buffer, wire.buffer);
 });
 
 Deno.test("a large body that comes a byte at a time is copied a bounded number of times", () => {
   const size = 1 << 20;
-  const wire = encodeFrame(new Uint8Array(size).fill(9));
+  const wire = encodeFrames([new Uint8Array(size).fill(9)]);
   let written = 0;
   const { set } = Uint8Array.prototype;
   const decoder = new FrameDecoder(size);
@@ -130,5 +130,5 @@ Deno.test("a large body that comes a byte at a time is copied a bounded number o
 });
 
 Deno.test("an empty body cannot be framed", () => {
-  assert.throws(() => encodeFrame(new Uint8Array(0)), RangeError);
+  assert.throws(() => encodeFrames([new Uint8Array(0)]), RangeError);
 });

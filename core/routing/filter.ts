@@ -9,8 +9,6 @@ export interface Requirements {
   readonly model: string;
   /** What the model must be able to do. */
   readonly features?: readonly string[];
-  /** Tokens of prompt and answer together. */
-  readonly contextTokens?: number;
   /** Base units per 1,000,000 tokens of prompt. */
   readonly maxInboundPrice?: bigint;
   /** Base units per 1,000,000 tokens of answer. */
@@ -25,7 +23,6 @@ export type Refusal =
   | "excluded"
   | "unavailable"
   | "feature missing"
-  | "context too short"
   | "too expensive";
 
 /** Whether an executor goes by a name: its PeerId, or its address in either case. */
@@ -34,8 +31,7 @@ export function isNamed({ announcement }: Candidate, name: string): boolean {
 }
 
 /**
- * Why a candidate may not serve a request; undefined if it may. An executor that does not tell the
- * length of its context may: most model servers do not tell, and it will refuse what is too long.
+ * Why a candidate may not serve a request; undefined if it may.
  * @param now Unix milliseconds
  */
 export function refusal(
@@ -44,14 +40,13 @@ export function refusal(
   now: number,
 ): Refusal | undefined {
   const { announcement, offer, lastSeen } = candidate;
-  const { model, features = [], contextTokens = 0, exclude = [] } = requirements;
+  const { model, features = [], exclude = [] } = requirements;
   const { maxInboundPrice, maxOutboundPrice } = requirements;
   if (offer.id !== model) return "other model";
   if (exclude.some((name) => isNamed(candidate, name))) return "excluded";
   const silent = now - lastSeen > STALE_AFTER_MS;
   if (!offer.available || silent || announcement.kind === "removal") return "unavailable";
   if (!features.every((feature) => offer.features.includes(feature))) return "feature missing";
-  if ((offer.contextLength ?? Infinity) < contextTokens) return "context too short";
   const tooExpensive = (maxInboundPrice !== undefined && offer.inboundPrice > maxInboundPrice) ||
     (maxOutboundPrice !== undefined && offer.outboundPrice > maxOutboundPrice);
   return tooExpensive ? "too expensive" : undefined;

@@ -82,7 +82,6 @@ const market: fc.Arbitrary<readonly Candidate[]> = fc.array(
 const requirements: fc.Arbitrary<Requirements> = fc.record({
   model: fc.constant("model"),
   features: fc.subarray(["tools", "vision"]),
-  contextTokens: fc.constantFrom(500, 5000),
   maxInboundPrice: fc.bigInt({ min: 0n, max: 5n }),
   maxOutboundPrice: fc.bigInt({ min: 0n, max: 5n }),
   exclude: fc.subarray(["p0", "p1", `0x${"2".padStart(40, "A")}`]),
@@ -107,7 +106,6 @@ Deno.test("a selection is a permutation of what is allowed, and violates no limi
         assert.equal(offer.id, "model");
         assert(offer.available && now - lastSeen <= STALE_AFTER_MS);
         for (const feature of wanted.features ?? []) assert(offer.features.includes(feature));
-        assert((offer.contextLength ?? Infinity) >= (wanted.contextTokens ?? 0));
         assert(offer.inboundPrice <= (wanted.maxInboundPrice ?? offer.inboundPrice));
         assert(offer.outboundPrice <= (wanted.maxOutboundPrice ?? offer.outboundPrice));
         assert(!wanted.exclude?.includes(announcement.peerId));
@@ -200,21 +198,18 @@ Deno.test("each requirement refuses for its own reason, and the error tells them
   const wanted: Requirements = {
     model: "model",
     features: ["tools"],
-    contextTokens: 100,
     maxInboundPrice: 1n,
     maxOutboundPrice: 2n,
     exclude: ["p9"],
   };
-  const good = { features: ["tools"], contextLength: 100 };
+  const good = { features: ["tools"] };
   const cases: [Change, Refusal | undefined][] = [
     [{ offer: good }, undefined],
-    [{ offer: { features: ["tools"] } }, undefined],
     [{ offer: { ...good, id: "Model" } }, "other model"],
     [{ offer: good, id: "p9" }, "excluded"],
     [{ offer: { ...good, available: false } }, "unavailable"],
     [{ offer: good, lastSeen: now - STALE_AFTER_MS - 1 }, "unavailable"],
     [{ offer: { ...good, features: ["vision"] } }, "feature missing"],
-    [{ offer: { ...good, contextLength: 99 } }, "context too short"],
     [{ offer: { ...good, inboundPrice: 2n } }, "too expensive"],
     [{ offer: { ...good, outboundPrice: 3n } }, "too expensive"],
   ];
@@ -223,7 +218,7 @@ Deno.test("each requirement refuses for its own reason, and the error tells them
   }
   const error = noExecutor(cases.slice(-3).map(([change]) => candidate(change)), wanted, now);
   assert.equal(error.code, "no_executor");
-  assert.equal(error.message, "select executor: 1 context too short, 2 too expensive");
+  assert.equal(error.message, "select executor: 1 feature missing, 2 too expensive");
   assert.match(noExecutor([], wanted, now).message, /none offers this model/);
 });
 

@@ -122,11 +122,6 @@ export class ClientSession {
     return this.#state === "over";
   }
 
-  /** Whether any part of the answer was delivered: before that, another executor can be asked instead. */
-  get delivered(): boolean {
-    return this.#deliveredBytes > 0;
-  }
-
   /** Takes an event; returns what is to be done about it. After the end, nothing is. */
   handle(event: ClientEvent): ClientEffect[] {
     if (this.#state === "over") return [];

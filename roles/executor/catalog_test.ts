@@ -18,7 +18,7 @@ async function catalogOf(...models: Partial<InferenceModel>[]): Promise<Catalog>
   const worker = {
     name: "test",
     load: () => ({ active: 0, queued: 0 }),
-    discover: () => Promise.resolve({ models: found, latencyMs: 0 }),
+    discover: () => Promise.resolve({ models: found }),
   } as unknown as Backend["worker"];
   const catalog = new Catalog(`0x${"11".repeat(20)}`, FREE, [
     { kind: "custom", capacity: 1, worker },

@@ -1,7 +1,7 @@
 /** What every role is at heart: an identity, crypto workers, and a node of the network. @module */
 import type { Identity } from "@lloom/core/identity";
 import { areLoopback, createNode, type LloomNode } from "@lloom/core/net";
-import type { Clock, Signer } from "@lloom/core/ports";
+import type { Clock } from "@lloom/core/ports";
 import { FREE_DOMAIN, type SigningDomain } from "@lloom/core/signing";
 import { type CryptoWorkers, startCryptoWorkers } from "@lloom/workers/crypto";
 import type { NetworkConfig } from "./config/common_settings.ts";
@@ -41,7 +41,7 @@ export interface Peer {
   /** The system's. */
   readonly clock: Clock;
   /** Signs and checks in workers. */
-  readonly crypto: CryptoWorkers & Signer;
+  readonly crypto: CryptoWorkers;
   /** Its node. */
   readonly node: LloomNode;
   /** Ends the node, then the workers. */

@@ -7,7 +7,7 @@ import { createNode } from "@lloom/core/net";
 import type { RequestDraft, SignedRequest, Signer } from "@lloom/core/ports";
 import {
   encodeCbor,
-  encodeFrame,
+  encodeFrames,
   encodeOpen,
   LLM_PROTOCOL,
   MAX_REQUEST_FRAME_BYTES,
@@ -94,14 +94,14 @@ async function refusal(stream: RawStream): Promise<ErrorCode> {
 
 test("an oversized frame is refused as frame_too_large before its body comes", async () => {
   const stream = await connect();
-  const frame = encodeFrame(new Uint8Array(MAX_REQUEST_FRAME_BYTES + 1));
+  const frame = encodeFrames([new Uint8Array(MAX_REQUEST_FRAME_BYTES + 1)]);
   stream.sendBytes(frame.subarray(0, 16));
   assert.equal(await refusal(stream), "frame_too_large");
 });
 
 test("a frame that ends too early is refused as frame_malformed", async () => {
   const stream = await connect();
-  stream.sendBytes(encodeFrame(await openFrame()).subarray(0, 100));
+  stream.sendBytes(encodeFrames([await openFrame()]).subarray(0, 100));
   await stream.end();
   assert.equal(await refusal(stream), "frame_malformed");
 });
@@ -231,7 +231,7 @@ test("an announcement for another peer is rejected by the validator and never li
 async function startGossiper(bootstrap: readonly string[]) {
   const node = await createNode(
     { listen: [], bootstrap, gossip: true, loopbackOnly: true },
-    { privateKey: generateIdentity().exportPrivateKey() },
+    { privateKey: generateIdentity().exportPrivateKey(), clock: systemClock },
   );
   const heard = Promise.withResolvers<void>();
   node.onAnnouncementPeer(() => heard.resolve());

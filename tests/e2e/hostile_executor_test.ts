@@ -67,7 +67,7 @@ class HostileExecutor implements AsyncDisposable {
     const signer = createSigner(noblePrimitives, FREE_DOMAIN, key);
     const node = await createNode(
       { listen: [LOOPBACK], dht: "server", loopbackOnly: true },
-      { privateKey: key },
+      { privateKey: key, clock: systemClock },
     );
     const executor = new HostileExecutor(node);
     const registry = new Registry({}, { clock: systemClock });

@@ -218,7 +218,7 @@ export class Network implements AsyncDisposable {
   async #startProbe(): Promise<LloomNode> {
     const node = await createNode(
       { listen: [], loopbackOnly: true },
-      { privateKey: generateIdentity().exportPrivateKey() },
+      { privateKey: generateIdentity().exportPrivateKey(), clock: systemClock },
     );
     await node.start();
     return node;

@@ -2,7 +2,7 @@
 import type { Stream } from "@libp2p/interface";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { FrameStream } from "@lloom/core/net";
-import { encodeFrame } from "@lloom/core/protocol";
+import { encodeFrames } from "@lloom/core/protocol";
 import { createSigner, FREE_DOMAIN, noblePrimitives } from "@lloom/core/signing";
 import type { Signer } from "@lloom/core/ports";
 import type { Libp2p } from "libp2p";
@@ -67,7 +67,7 @@ function rawStream(stream: Stream): RawStream {
   return {
     frames: new FrameStream(stream, { maxFrameBytes: MAX_FRAME_BYTES, remotePeer }),
     sendBytes: (bytes) => void stream.send(bytes),
-    sendFrame: (body) => void stream.send(encodeFrame(body)),
+    sendFrame: (body) => void stream.send(encodeFrames([body])),
     end: () => stream.close(),
   };
 }

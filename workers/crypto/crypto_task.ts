@@ -6,14 +6,14 @@ import { createWasmPrimitives } from "./wasm_primitives.ts";
 /** What the worker is told when it starts. */
 export interface CryptoInit {
   readonly domain: SigningDomain;
-  /** 32 bytes; absent in a node that signs nothing. */
-  readonly privateKey?: Uint8Array;
+  /** 32 bytes. */
+  readonly privateKey: Uint8Array;
 }
 
 serve<CryptoInit>(async ({ domain, privateKey }) => {
   const primitives = await createWasmPrimitives();
   const verifier = createVerifier(primitives, domain);
-  const signer = privateKey && createSigner(primitives, domain, privateKey);
+  const signer = createSigner(primitives, domain, privateKey);
   return new Map(Object.entries({ ...verifier, ...signer }).filter(isMethod));
 });
 

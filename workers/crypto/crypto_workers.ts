@@ -3,7 +3,7 @@ import { concat } from "@lloom/core/bytes";
 import type { Identity } from "@lloom/core/identity";
 import type { Signer, Verifier } from "@lloom/core/ports";
 import type { SigningDomain } from "@lloom/core/signing";
-import { type PoolLoad, WorkerPool } from "../pool.ts";
+import { WorkerPool } from "../pool.ts";
 import { workerOptions } from "../sandbox.ts";
 import type { CryptoInit } from "./crypto_task.ts";
 
@@ -12,7 +12,7 @@ export interface CryptoWorkersOptions {
   /** Where the signatures count. */
   readonly domain: SigningDomain;
   /** Whose key signs. Its key is sent to each worker once, when the worker starts. */
-  readonly identity?: Identity;
+  readonly identity: Identity;
   /** The most workers; they are started as work piles up. @default one less than the processors, from 1 to 4 */
   readonly size?: number;
   /** Whether the workers' permissions are taken away: see {@linkcode workerOptions}. */
@@ -21,12 +21,8 @@ export interface CryptoWorkersOptions {
   readonly maxQueue?: number;
 }
 
-/** Checks signatures in workers. */
-export interface CryptoWorkers extends Verifier {
-  /** Whether a call made now would be accepted, not refused as `overloaded`. */
-  canAcceptWork(): boolean;
-  /** How busy the workers are. */
-  load(): PoolLoad;
+/** Signs and checks in workers. */
+export interface CryptoWorkers extends Signer, Verifier {
   /** Ends the workers at once; what is under way fails as `shutting_down`. */
   stop(): void;
 }
@@ -41,16 +37,9 @@ const copy = (bytes: Uint8Array): Uint8Array<ArrayBuffer> => new Uint8Array(byte
  * All methods may also reject with `overloaded`, `worker_crashed` and `shutting_down`.
  */
 export function startCryptoWorkers(
-  options: CryptoWorkersOptions & { readonly identity: Identity },
-): CryptoWorkers & Signer;
-/** Without an identity, the workers only check. */
-export function startCryptoWorkers(options: CryptoWorkersOptions): CryptoWorkers;
-export function startCryptoWorkers(
   { domain, identity, size, sandbox, maxQueue }: CryptoWorkersOptions,
-): CryptoWorkers | (CryptoWorkers & Signer) {
-  const init: CryptoInit = identity === undefined
-    ? { domain }
-    : { domain, privateKey: identity.exportPrivateKey() };
+): CryptoWorkers {
+  const init: CryptoInit = { domain, privateKey: identity.exportPrivateKey() };
   const pool = new WorkerPool<Methods>({
     name: "crypto",
     size: size ?? Math.min(4, Math.max(1, navigator.hardwareConcurrency - 1)),
@@ -62,41 +51,31 @@ export function startCryptoWorkers(
   });
   pool.start();
 
-  const verifier: CryptoWorkers = {
+  return {
+    address: identity.address,
     verifyRequest({ commitment, signature }, body, salt) {
       const bytes = copy(body);
       const request = { commitment, signature: copy(signature) };
-      return pool.call("verifyRequest", [request, bytes, copy(salt)], { transfer: [bytes.buffer] });
+      return pool.call("verifyRequest", [request, bytes, copy(salt)], [bytes.buffer]);
     },
     verifyResponse({ commitment, signature }, content) {
       const bytes = concat(content);
       const response = { commitment, signature: copy(signature) };
-      return pool.call("verifyResponse", [response, [bytes]], { transfer: [bytes.buffer] });
+      return pool.call("verifyResponse", [response, [bytes]], [bytes.buffer]);
     },
     verifyAnnouncement(fields, body, signature) {
       const bytes = copy(body);
-      return pool.call("verifyAnnouncement", [fields, bytes, copy(signature)], {
-        transfer: [bytes.buffer],
-      });
+      return pool.call("verifyAnnouncement", [fields, bytes, copy(signature)], [bytes.buffer]);
     },
-    canAcceptWork: () => pool.canAcceptWork(),
-    load: () => pool.load(),
-    stop: () => pool.stop(),
-  };
-  if (identity === undefined) return verifier;
-  return {
-    ...verifier,
-    address: identity.address,
     signRequest(draft, body, salt, systemPrompt) {
       const bytes = copy(body);
-      return pool.call("signRequest", [draft, bytes, copy(salt), systemPrompt], {
-        transfer: [bytes.buffer],
-      });
+      return pool.call("signRequest", [draft, bytes, copy(salt), systemPrompt], [bytes.buffer]);
     },
     signResponse: (commitment) => pool.call("signResponse", [commitment]),
     signAnnouncement(fields, body) {
       const bytes = copy(body);
-      return pool.call("signAnnouncement", [fields, bytes], { transfer: [bytes.buffer] });
+      return pool.call("signAnnouncement", [fields, bytes], [bytes.buffer]);
     },
+    stop: () => pool.stop(),
   };
 }

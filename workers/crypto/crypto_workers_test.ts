@@ -9,26 +9,12 @@ const body = new Uint8Array(10);
 
 Deno.test("calls made before a worker is up are answered", async () => {
   const workers = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: true });
-  assert.equal(workers.load().workers, 0);
   const signature = await workers.signAnnouncement(fields, body);
   assert.equal(signature.length, 65);
-  assert.equal(workers.load().workers, 1);
   workers.stop();
 });
 
-Deno.test("without an identity, workers check and cannot sign", async () => {
-  const signer = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: true });
-  const verifier = startCryptoWorkers({ domain: FREE_DOMAIN, sandbox: true });
-  const signature = await signer.signAnnouncement(fields, body);
-  const announced = { ...fields, executor: identity.address };
-  const { executor } = await verifier.verifyAnnouncement(announced, body, signature);
-  assert.equal(executor, identity.address);
-  assert.ok(!("signAnnouncement" in verifier));
-  signer.stop();
-  verifier.stop();
-});
-
-Deno.test("calls beyond the queue are refused as overloaded", async () => {
+Deno.test("calls beyond the queue are refused as overloaded until it drains", async () => {
   const workers = startCryptoWorkers({
     domain: FREE_DOMAIN,
     identity,
@@ -37,10 +23,9 @@ Deno.test("calls beyond the queue are refused as overloaded", async () => {
     maxQueue: 3,
   });
   const calls = Array.from({ length: 3 }, () => workers.signAnnouncement(fields, body));
-  assert.ok(!workers.canAcceptWork());
   await assert.rejects(workers.signAnnouncement(fields, body), { code: "overloaded" });
   await Promise.all(calls);
-  assert.ok(workers.canAcceptWork());
+  assert.equal((await workers.signAnnouncement(fields, body)).length, 65);
   workers.stop();
 });
 

@@ -1,3 +1,2 @@
 /** Signing and checking off the main isolate. @module */
 export * from "./crypto_workers.ts";
-export type { PoolLoad } from "../pool.ts";

@@ -54,8 +54,6 @@ export interface Discovery {
   readonly models: readonly InferenceModel[];
   /** Why its models could not be read; absent if it is well. */
   readonly error?: ErrorData;
-  /** How long it took to answer. */
-  readonly latencyMs: number;
 }
 
 /** What an {@linkcode InferenceWorker} uses; for tests. */
@@ -155,7 +153,6 @@ export class InferenceWorker implements Inference {
   async discover(signal: AbortSignal): Promise<Discovery> {
     if (signal.aborted) throw LloomError.wrap(signal.reason, "aborted");
     const id = this.#nextId++;
-    const startedAt = this.#now();
     const { promise, resolve, reject } = Promise.withResolvers<readonly InferenceModel[]>();
     const abort = (): void => {
       const reason = LloomError.wrap(signal.reason, "aborted");
@@ -168,11 +165,11 @@ export class InferenceWorker implements Inference {
       const worker = this.#start();
       this.#listings.set(id, { resolve, reject });
       worker.postMessage({ type: "models", id } satisfies ToTask);
-      return { models: await promise, latencyMs: this.#now() - startedAt };
+      return { models: await promise };
     } catch (thrown) {
       if (signal.aborted) throw LloomError.wrap(signal.reason, "aborted");
       const error = LloomError.wrap(thrown);
-      return { models: [], error: error.toData(), latencyMs: this.#now() - startedAt };
+      return { models: [], error: error.toData() };
     } finally {
       signal.removeEventListener("abort", abort);
     }

@@ -13,7 +13,7 @@ export interface InferenceModel extends Omit<BackendModel, "id"> {
 
 type NamingOptions = Pick<
   CommonInferenceOptions,
-  "models" | "aliases" | "features" | "contextLength"
+  "models" | "aliases" | "contextLength"
 >;
 
 /** Names and limits of the models of one backend. */
@@ -71,7 +71,6 @@ export class ModelNames {
       ...about,
       name,
       backendModel: id,
-      features: [...new Set([...about.features, ...this.#options.features ?? []])],
       ...(limit !== Infinity && { contextLength: limit }),
     };
   }

@@ -11,14 +11,17 @@ export interface CommonInferenceOptions {
   readonly models?: readonly string[];
   /** Announced name → the backend's own name. An aliased model is offered under its aliases alone. */
   readonly aliases?: Readonly<Record<string, string>>;
-  /** Features of every model besides those that the backend tells. @default none */
-  readonly features?: readonly string[];
   /** Tokens of prompt and answer together, where the backend tells more, or nothing. */
   readonly contextLength?: number;
   /** Answers at the same time. @default 16; 4 if embedded */
   readonly maxConcurrent?: number;
   /** Requests that may wait; one more is refused as `overloaded`. @default 64 */
   readonly maxQueue?: number;
+  /**
+   * How long a client that has no answer under way waits, while another has several, before one of
+   * those is cut short for it. @default 15000
+   */
+  readonly patienceMs?: number;
   /** Requests accepted per minute; one more is refused as `rate_limited`. @default no limit */
   readonly requestsPerMinute?: number;
   /** One whole answer, from its start. @default 600000 */
@@ -65,7 +68,9 @@ export type InferenceOptions = ServerInferenceOptions | EmbeddedInferenceOptions
 /** Settings with the defaults filled in. */
 export type ResolvedOptions<T extends InferenceOptions = InferenceOptions> =
   & T
-  & Required<Pick<CommonInferenceOptions, "maxConcurrent" | "maxQueue" | "totalTimeoutMs">>;
+  & Required<
+    Pick<CommonInferenceOptions, "maxConcurrent" | "maxQueue" | "totalTimeoutMs" | "patienceMs">
+  >;
 
 /** Longest of all timeouts: setTimeout's own limit. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
@@ -83,6 +88,7 @@ export function resolveOptions<T extends InferenceOptions>(options: T): Resolved
   checkInteger("maxQueue", options.maxQueue, 0, 65_536);
   checkInteger("requestsPerMinute", options.requestsPerMinute, 1, 1_000_000);
   checkInteger("contextLength", options.contextLength, 1, 2 ** 31 - 1);
+  checkInteger("patienceMs", options.patienceMs, 1, MAX_TIMEOUT_MS);
   checkInteger("totalTimeoutMs", options.totalTimeoutMs, 1, MAX_TIMEOUT_MS);
   if (options.kind === "embedded") {
     if (options.weights.length === 0) {
@@ -96,6 +102,7 @@ export function resolveOptions<T extends InferenceOptions>(options: T): Resolved
     maxConcurrent: options.maxConcurrent ?? (options.kind === "embedded" ? 4 : 16),
     maxQueue: options.maxQueue ?? 64,
     totalTimeoutMs: options.totalTimeoutMs ?? 600_000,
+    patienceMs: options.patienceMs ?? 15_000,
   };
 }
 

@@ -14,8 +14,6 @@ export interface BackendModel {
   readonly features: readonly string[];
   /** The family, as the backend names it: `llama`, `qwen2`, … */
   readonly architecture?: string;
-  /** As the backend names it: `q8_0`, `mxfp4`, … */
-  readonly quantization?: string;
   /** Number of parameters, or the file's size, as the backend writes it. */
   readonly size?: string;
 }

@@ -105,14 +105,12 @@ Deno.test("each dialect tells what its server knows, and no embedding model", as
       features: ["json_schema", "tools"],
       contextLength: 4096,
       architecture: "qwen2",
-      quantization: "Q4_K_M",
     }],
     ollama: [{
       id: MODEL,
       features: ["json_schema", "tools", "reasoning"],
       contextLength: 4096,
       architecture: "llama",
-      quantization: "Q4_0",
       size: "8.0B",
     }],
   };

@@ -76,18 +76,17 @@ export function modelOf(
   id: string,
   features: readonly string[],
   known: {
-    readonly [K in "contextLength" | "architecture" | "quantization" | "size"]?:
+    readonly [K in "contextLength" | "architecture" | "size"]?:
       | BackendModel[K]
       | undefined;
   },
 ): BackendModel {
-  const { contextLength, architecture, quantization, size } = known;
+  const { contextLength, architecture, size } = known;
   return {
     id,
     features,
     ...(contextLength !== undefined && { contextLength }),
     ...(architecture !== undefined && { architecture }),
-    ...(quantization !== undefined && { quantization }),
     ...(size !== undefined && { size }),
   };
 }

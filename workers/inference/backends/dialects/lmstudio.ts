@@ -1,4 +1,4 @@
-/** LM Studio: kinds, context lengths and quantizations in `/api/v0/models`. @module */
+/** LM Studio: kinds and context lengths in `/api/v0/models`. @module */
 import {
   type Dialect,
   limitAlways,
@@ -27,7 +27,6 @@ export const lmstudio: Dialect = {
         // A loaded model has the context it was loaded with, which may be smaller.
         contextLength: positive(entry.loaded_context_length) ?? positive(entry.max_context_length),
         architecture: shortText(entry.arch),
-        quantization: shortText(entry.quantization),
       })];
     });
   },

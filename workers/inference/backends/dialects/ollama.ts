@@ -44,7 +44,6 @@ async function describe(
   return [modelOf(id, features, {
     contextLength: loadedContext.get(id) ?? trainedContext(show),
     architecture: shortText(details.family),
-    quantization: shortText(details.quantization_level),
     size: shortText(details.parameter_size),
   })];
 }

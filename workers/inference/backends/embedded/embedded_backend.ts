@@ -7,14 +7,11 @@ import type { ChatRequest } from "@lloom/core/protocol";
 import type { BackendEvent, BackendModel, ChatBackend, TokenUsage } from "../backend.ts";
 import { breathe } from "./breathe.ts";
 import { encodeChat, refuseUnsupported } from "./chat_template.ts";
-import { integerOf, parseGguf, textOf } from "./gguf.ts";
+import { parseGguf, textOf } from "./gguf.ts";
 import { Llama } from "./llama.ts";
 import { Sampler } from "./sampler.ts";
 import { StopFilter } from "./stop_filter.ts";
 import { Tokenizer } from "./tokenizer.ts";
-
-/** Names of `general.file_type`, as far as {@linkcode parseGguf} reads them. */
-const FILE_TYPES: ReadonlyMap<number, string> = new Map([[0, "f32"], [1, "f16"], [7, "q8_0"]]);
 
 /** Settings of an {@linkcode EmbeddedBackend}. */
 export interface EmbeddedBackendOptions {
@@ -60,14 +57,12 @@ export class EmbeddedBackend implements ChatBackend {
         "load model: tokens and embeddings differ in number",
       );
     }
-    const quantization = FILE_TYPES.get(integerOf(metadata, "general.file_type", 0, 0xffff));
     this.#card = {
       id: textOf(metadata, "general.name"),
       contextLength,
       features: [],
       architecture: textOf(metadata, "general.architecture"),
       size: textOf(metadata, "general.size_label"),
-      ...(quantization !== undefined && { quantization }),
     };
     encodeChat([], this.#tokenizer, contextLength); // throws where the template's marks are missing
   }

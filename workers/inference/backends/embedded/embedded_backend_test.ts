@@ -59,7 +59,6 @@ Deno.test("the demo model is described", async () => {
     contextLength: 512,
     features: [],
     architecture: "llama",
-    quantization: "q8_0",
     size: "2.8M",
   }]);
 });
