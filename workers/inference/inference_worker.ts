@@ -3,21 +3,14 @@
  * `inference_task.ts`.
  * @module
  */
-import { toHex } from "@lloom/core/bytes";
 import { type ErrorData, LloomError } from "@lloom/core/errors";
-import type {
-  Inference,
-  InferenceEnd,
-  InferenceJob,
-  InferenceRun,
-  InferenceSink,
-} from "@lloom/core/ports";
-import { encodeTrailer } from "@lloom/core/protocol";
-import { noblePrimitives } from "@lloom/core/signing";
+import type { Inference, InferenceJob, InferenceRun, InferenceSink } from "@lloom/core/ports";
 import { getLogger } from "@logtape/logtape";
 import { workerOptions } from "../sandbox.ts";
 import { Admission } from "./admission.ts";
+import { cutShort } from "./cut_short.ts";
 import { FairQueue } from "./fair_queue.ts";
+import { type Place, toCutShort } from "./relief.ts";
 import type { FromTask, ToTask } from "./messages.ts";
 import type { InferenceModel } from "./model_names.ts";
 import {
@@ -32,11 +25,6 @@ const log = getLogger(["lloom", "inference"]);
 /** The wait before another start, after a second crash in a row; it doubles up to the maximum. */
 const MIN_RESTART_MS = 500;
 const MAX_RESTART_MS = 30_000;
-/**
- * Of the answers at the same time, the part that one client leaves to others. Free slots cost little;
- * a client that asks for long answers, or reads them slowly, would keep all for minutes.
- */
-const PART_FOR_OTHERS = 1 / 4;
 /** How long `stop` waits for the partial receipts of answers in progress. */
 const STOP_GRACE_MS = 3000;
 
@@ -70,15 +58,16 @@ interface Listing {
 }
 
 /** A request on its way: waiting, in the worker, or over. */
-interface Run {
+interface Run extends Place {
   readonly id: number;
-  /** Whose it is; empty for this node's own. */
+  /** Empty for this node's own. */
   readonly client: string;
   readonly job: InferenceJob;
   readonly sink: InferenceSink;
   state: "queued" | "active" | "over";
   paused: boolean;
-  startedAt: number;
+  since: number;
+  leaving: boolean;
   /**
    * What was delivered, by reference: the receipt of an answer that the worker's crash cuts short
    * covers it. A sink may read its batches, and must not transfer them.
@@ -112,11 +101,12 @@ export class InferenceWorker implements Inference {
   readonly #createWorker: () => Worker;
   readonly #now: () => number;
   readonly #admission: Admission;
-  readonly #maxPerClient: number;
   readonly #queue = new FairQueue<Run>();
   readonly #active = new Map<number, Run>();
   /** Active runs by client. */
   readonly #activeOf = new Map<string, number>();
+  /** The next look at whether somebody waits too long. */
+  #watch: ReturnType<typeof setTimeout> | undefined;
   readonly #listings = new Map<number, Listing>();
   #worker: Worker | undefined;
   #nextId = 0;
@@ -129,8 +119,6 @@ export class InferenceWorker implements Inference {
   /** Checks the settings; the worker starts on first use. @throws {LloomError} `config_invalid` */
   constructor(options: InferenceOptions, components: InferenceWorkerComponents = {}) {
     this.#options = resolveOptions(options);
-    const { maxConcurrent } = this.#options;
-    this.#maxPerClient = maxConcurrent - Math.floor(maxConcurrent * PART_FOR_OTHERS);
     this.#createWorker = components.createWorker ?? (() => startWorker(this.#options));
     this.#now = components.now ?? Date.now;
     this.#admission = new Admission(this.#options, this.#now);
@@ -184,7 +172,8 @@ export class InferenceWorker implements Inference {
       sink,
       state: "queued",
       paused: false,
-      startedAt: 0,
+      since: this.#now(),
+      leaving: false,
       delivered: [],
     };
     try {
@@ -219,6 +208,7 @@ export class InferenceWorker implements Inference {
       clearTimeout(timer);
     }
     this.#abandon(reason);
+    this.#keepWatch();
   }
 
   /** The worker, started if need be. @throws {LloomError} `worker_crashed`, `shutting_down` */
@@ -247,7 +237,8 @@ export class InferenceWorker implements Inference {
   /** @throws {LloomError} `overloaded`, `rate_limited` */
   #admit(run: Run): void {
     const queued = this.#queue.size;
-    const isFull = queued >= this.#options.maxQueue && !this.#mayStart(run.client);
+    const { maxConcurrent, maxQueue } = this.#options;
+    const isFull = queued >= maxQueue && this.#active.size >= maxConcurrent;
     // A client with much in a full queue makes room for one with less.
     const displaced = isFull ? this.#queue.surplus(run.client) : undefined;
     this.#admission.admit(!isFull || displaced !== undefined, queued);
@@ -256,22 +247,41 @@ export class InferenceWorker implements Inference {
     }
   }
 
-  #mayStart(client: string): boolean {
-    return this.#active.size < this.#options.maxConcurrent &&
-      (this.#activeOf.get(client) ?? 0) < this.#maxPerClient;
-  }
-
-  /** Gives waiting requests to the worker while it has room, to one client after the other. */
+  /** Gives waiting requests to the worker while it has room, first to clients with none there. */
   #pump(): void {
-    const mayStart = (client: string): boolean => this.#mayStart(client);
-    for (;;) {
-      const run = this.#queue.next(mayStart);
-      if (run === undefined) return;
+    while (this.#active.size < this.#options.maxConcurrent) {
+      const run = this.#queue.next((client) => !this.#activeOf.has(client)) ??
+        this.#queue.next(() => true);
+      if (run === undefined) break;
       try {
         this.#activate(run);
       } catch (thrown) {
         this.#failSoon(run, LloomError.wrap(thrown));
       }
+    }
+    this.#keepWatch();
+  }
+
+  /** While requests wait, looks now and then whether one of them waits too long. */
+  #keepWatch(): void {
+    if (this.#queue.size === 0) {
+      clearTimeout(this.#watch);
+      this.#watch = undefined;
+    } else {
+      this.#watch ??= setTimeout(() => {
+        this.#watch = undefined;
+        this.#relieve();
+        this.#keepWatch();
+      }, this.#options.patienceMs / 2);
+    }
+  }
+
+  /** Makes room for clients that have waited long and are given nothing. */
+  #relieve(): void {
+    const latest = this.#now() - this.#options.patienceMs;
+    for (const run of toCutShort(this.#queue, [...this.#active.values()], latest)) {
+      run.leaving = true;
+      this.#cancel(run, { code: "overloaded", message: "run request: cut short, as others wait" });
     }
   }
 
@@ -284,7 +294,7 @@ export class InferenceWorker implements Inference {
     worker.postMessage({ type: "run", id, job } satisfies ToTask);
     if (run.paused) worker.postMessage({ type: "pause", id } satisfies ToTask);
     run.state = "active";
-    run.startedAt = this.#now();
+    run.since = this.#now();
     this.#active.set(id, run);
     this.#activeOf.set(client, (this.#activeOf.get(client) ?? 0) + 1);
   }
@@ -322,7 +332,7 @@ export class InferenceWorker implements Inference {
     const left = this.#activeOf.get(run.client)! - 1;
     if (left > 0) this.#activeOf.set(run.client, left);
     else this.#activeOf.delete(run.client);
-    this.#admission.ended(this.#now() - run.startedAt);
+    this.#admission.ended(this.#now() - run.since);
     this.#crashes = 0;
     if (this.#active.size === 0) this.#drained?.resolve();
     this.#pump();
@@ -381,17 +391,4 @@ export class InferenceWorker implements Inference {
       else sink.end(cutShort(delivered, error));
     }
   }
-}
-
-/** The end of an answer whose worker is gone. Nobody counted its tokens: nothing is charged. */
-function cutShort(delivered: readonly Uint8Array[], error: LloomError): InferenceEnd {
-  const trailer = encodeTrailer({
-    finish: "error",
-    promptTokens: 0,
-    completionTokens: 0,
-    countedBy: "estimate",
-    error: error.toData(),
-  });
-  const contentHash = toHex(noblePrimitives.keccak256(...delivered, trailer));
-  return { trailer, contentHash, promptTokens: 0, completionTokens: 0, success: false };
 }

@@ -251,9 +251,15 @@ class FakeWorker extends EventTarget {
   onerror: ((event: ErrorEvent) => void) | null = null;
   readonly received: ToTask[] = [];
   terminated = false;
+  #onCancel: ((message: ToTask & { readonly type: "cancel" }) => void) | undefined;
 
   postMessage(message: ToTask): void {
     this.received.push(message);
+    if (message.type === "cancel") this.#onCancel?.(message);
+  }
+
+  nextCancel(): Promise<ToTask & { readonly type: "cancel" }> {
+    return new Promise((resolve) => this.#onCancel = resolve);
   }
 
   terminate(): void {
@@ -270,16 +276,21 @@ class FakeWorker extends EventTarget {
     return event.defaultPrevented;
   }
 
+  /** Who asked for each of {@linkcode FakeWorker.runs}. */
+  get clients(): (string | undefined)[] {
+    return this.received.flatMap((message) => message.type === "run" ? [message.job.client] : []);
+  }
+
   get runs(): number[] {
     return this.received.flatMap((message) => message.type === "run" ? [message.id] : []);
   }
 }
 
-function withFakes(maxConcurrent: number, maxQueue = 64) {
+function withFakes(options: Partial<ServerInferenceOptions>) {
   const fakes: FakeWorker[] = [];
   const clock = { now: Date.now() };
   const worker = new InferenceWorker(
-    { name: "test", kind: "openai", endpoint: "http://127.0.0.1:1", maxConcurrent, maxQueue },
+    { name: "test", kind: "openai", endpoint: "http://127.0.0.1:1", ...options },
     {
       now: () => clock.now,
       createWorker: () => {
@@ -292,41 +303,70 @@ function withFakes(maxConcurrent: number, maxQueue = 64) {
   return { worker, fakes, clock };
 }
 
-Deno.test("one client keeps neither all slots, nor all turns, nor the whole queue from another", async () => {
-  const { worker, fakes } = withFakes(4, 6);
-  const [greedy, modest] = [`0x${"aa".repeat(20)}`, `0x${"bb".repeat(20)}`] as const;
-  const ask = (client: typeof greedy) => start(worker, { ...makeJob(), client }).sink.over;
-  const ofGreedy = Array.from({ length: 9 }, () => ask(greedy));
+const [GREEDY, MODEST, THIRD] = ["aa", "bb", "cc"].map((byte) => `0x${byte.repeat(20)}` as const);
+const FAILED = { code: "backend_failed", message: "test" } as const;
+
+Deno.test("one client may have every slot, but neither all turns nor the whole queue from another", async () => {
+  const { worker, fakes } = withFakes({ maxConcurrent: 4, maxQueue: 6 });
+  const ask = (client = GREEDY!) => start(worker, { ...makeJob(), client }).sink.over;
+  const all = Array.from({ length: 10 }, () => ask());
   const [fake] = fakes as [FakeWorker];
-  assert.deepEqual(worker.load(), { active: 3, queued: 6 });
-  // Alone, it may fill the queue, and no more.
-  assert.equal((await ask(greedy)).error?.code, "overloaded");
-  const first = ask(modest);
   assert.deepEqual(worker.load(), { active: 4, queued: 6 });
-  const error = { code: "backend_failed", message: "test" } as const;
-  const finish = (run: number) => fake.say({ type: "fail", id: fake.runs[run]!, error });
-  finish(3);
-  assert.equal((await first).error?.code, "backend_failed");
-  // The free slot is not for the greedy one, however long it waits.
-  assert.deepEqual(worker.load(), { active: 3, queued: 6 });
-  const more = Array.from({ length: 3 }, () => ask(modest));
+  assert.equal((await ask()).error?.code, "overloaded");
+  all.push(ask(MODEST), ask(MODEST));
   assert.deepEqual(worker.load(), { active: 4, queued: 6 });
-  for (const displaced of ofGreedy.slice(7)) {
+  for (const displaced of all.splice(8, 2)) {
     const { error } = await displaced;
     assert.equal(error?.code, "overloaded");
     assert.ok(error.retryAfterMs! > 0);
   }
-  // One of each waits for every slot that becomes free.
-  for (let run = 0; run < 3; run++) finish(run);
-  const started = fake.received.flatMap((m) => m.type === "run" ? [m.job.client] : []).slice(5);
-  assert.deepEqual(started, [greedy, modest, greedy]);
-  for (let run = 0; run < fake.runs.length; run++) finish(run);
-  await Promise.all([...ofGreedy, ...more]);
+  const finish = (run: number) => fake.say({ type: "fail", id: fake.runs[run]!, error: FAILED });
+  finish(0);
+  all.push(ask(THIRD));
+  for (const run of [1, 2, 3, 4]) finish(run);
+  // Who has nothing comes first, then all take turns.
+  assert.deepEqual(fake.clients.slice(4), [MODEST, THIRD, GREEDY, MODEST, GREEDY]);
+  for (let run = 5; run < fake.runs.length; run++) finish(run);
+  await Promise.all(all);
+  await worker.stop();
+});
+
+Deno.test("who waits long and has nothing gets a slot of who has most: one that is not read, or the oldest", async () => {
+  const { worker, fakes, clock } = withFakes({ maxConcurrent: 3, patienceMs: 20 });
+  const ask = (client = GREEDY!) => start(worker, { ...makeJob(), client });
+  const held = [];
+  for (let i = 0; i < 3; i++) {
+    held.push(ask());
+    clock.now++;
+  }
+  const [fake] = fakes as [FakeWorker];
+  held[2]!.run.pause();
+  const waiting = ask(GREEDY);
+  clock.now += 1000;
+  const finish = (id: number) => fake.say({ type: "fail", id, error: FAILED });
+  for (const [victim, client] of [[2, MODEST], [0, THIRD]] as const) {
+    const { sink } = ask(client);
+    clock.now += 20;
+    const cancel = await fake.nextCancel();
+    assert.deepEqual([cancel.id, cancel.reason.code], [fake.runs[victim], "overloaded"]);
+    finish(cancel.id);
+    assert.equal(fake.clients.at(-1), client);
+    assert.equal((await held[victim]!.sink.over).error?.code, "backend_failed");
+    void sink.over;
+  }
+  // All have one now: nobody is cut short for the greedy one's fourth.
+  clock.now += 1000;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.deepEqual(worker.load(), { active: 3, queued: 1 });
+  assert.equal(fake.received.filter(({ type }) => type === "cancel").length, 2);
+  for (const id of fake.runs) finish(id);
+  for (const id of fake.runs) finish(id);
+  assert.equal((await waiting.sink.over).error?.code, "backend_failed");
   await worker.stop();
 });
 
 Deno.test("a crash fails what was not delivered, ends what was, and what waits goes to a new worker", async () => {
-  const { worker, fakes } = withFakes(2);
+  const { worker, fakes } = withFakes({ maxConcurrent: 2 });
   const [a, b, c] = [start(worker), start(worker), start(worker)];
   const lines = new TextEncoder().encode('{"choices":[]}\n');
   fakes[0]!.say({ type: "batch", id: fakes[0]!.runs[0]!, lines });
@@ -350,7 +390,7 @@ Deno.test("a crash fails what was not delivered, ends what was, and what waits g
 });
 
 Deno.test("a worker that crashes on every start is started less and less often", async () => {
-  const { worker, fakes, clock } = withFakes(1);
+  const { worker, fakes, clock } = withFakes({ maxConcurrent: 1 });
   // Good for longer than this test's clock runs.
   const job = makeJob({}, { deadline: BigInt(clock.now) });
   const crashOnce = async () => {
