@@ -4,7 +4,6 @@ import { executor, offer, type TestExecutor, verifier } from "../../tests/suppor
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { memoryStreams } from "../../tests/support/memory_stream.ts";
 import { LloomError } from "../errors.ts";
-import { addressOfPeerId } from "../identity/mod.ts";
 import { decodeSignedAnnouncement } from "../protocol/announcement.ts";
 import { Registry, RegistryServer } from "../registry/mod.ts";
 import { Directory, type DirectoryComponents } from "./directory.ts";
@@ -53,7 +52,7 @@ class World {
       },
       findProviders: () => this.#providers(),
     };
-    return new Directory({ node, registry, clock, verifier, addressOfPeerId });
+    return new Directory({ node, registry, clock, verifier });
   }
 
   async *#providers(): AsyncGenerator<PeerAddresses> {

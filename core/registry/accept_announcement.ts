@@ -3,8 +3,8 @@
  * only then the signature, which costs forty times as much as all the rest.
  * @module
  */
-import type { Address } from "../bytes.ts";
 import { type ErrorCode, LloomError } from "../errors.ts";
+import { addressOfPeerId } from "../identity/mod.ts";
 import type { Clock, Verifier } from "../ports.ts";
 import {
   type Announcement,
@@ -21,12 +21,10 @@ export interface VerifyComponents {
   readonly verifier: Verifier;
   /** Tells how old it is. */
   readonly clock: Clock;
-  /** The Ethereum address in a PeerId (`core/identity`). @throws {LloomError} `identity_invalid` */
-  readonly addressOfPeerId: (peerId: string) => Address;
 }
 
 /** What to do with an announcement from gossip: hand it on, drop it, or drop it and blame its sender. */
-export type Verdict =
+export type Judgement =
   | {
     readonly verdict: "accept";
     /** What it says. */
@@ -63,14 +61,14 @@ function assertWanted(admission: Admission): void {
 }
 
 /**
- * Takes one announcement's bytes into a registry. Never throws: what goes wrong is in the verdict.
+ * Takes one announcement's bytes into a registry. Never throws: what goes wrong is in the judgement.
  * @param source the PeerId of who handed it on, among whom the room is shared
  */
 export async function acceptAnnouncement(
   bytes: Uint8Array,
   components: VerifyComponents & { readonly registry: Registry },
   source = "",
-): Promise<Verdict> {
+): Promise<Judgement> {
   const { registry, clock } = components;
   try {
     const signed = decodeSignedAnnouncement(bytes);
@@ -103,7 +101,7 @@ export function assertNotAhead({ timestamp }: Announcement, clock: Clock): void 
 export async function verifyAnnouncement(
   signed: SignedAnnouncement,
   announcement: Announcement,
-  { verifier, addressOfPeerId }: Omit<VerifyComponents, "clock">,
+  { verifier }: Pick<VerifyComponents, "verifier">,
 ): Promise<void> {
   const { peerId, executor, timestamp, sequence } = announcement;
   if (addressOfPeerId(peerId) !== executor) {

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { LloomError } from "../errors.ts";
-import { addressOfPeerId } from "../identity/mod.ts";
 import type { Verifier } from "../ports.ts";
 import { encodeAnnouncement, encodeSignedAnnouncement } from "../protocol/announcement.ts";
 import { mutated } from "../../tests/support/hostile.ts";
@@ -22,7 +21,7 @@ function gate(maxExecutors = 10) {
       return verifier.verifyAnnouncement(...parts);
     },
   };
-  const components = { registry, clock, verifier: counting, addressOfPeerId };
+  const components = { registry, clock, verifier: counting };
   return {
     clock,
     registry,
@@ -114,7 +113,7 @@ Deno.test("a failing verifier is nobody's blame", async () => {
     verifyAnnouncement: () => Promise.reject(new LloomError("worker_crashed", "verify: crashed")),
   };
   const bytes = await executor().announce({ timestamp: clock.now() });
-  const components = { registry, clock, verifier: failing, addressOfPeerId };
+  const components = { registry, clock, verifier: failing };
   assert.equal((await acceptAnnouncement(bytes, components)).verdict, "ignore");
   assert.equal(registry.size, 0);
 });
@@ -140,7 +139,7 @@ Deno.test("no change of a signed announcement's bytes is accepted", async () => 
   await fc.assert(
     fc.asyncProperty(mutated(fc.constant(bytes)), async (changed) => {
       const registry = new Registry({}, { clock });
-      const components = { registry, clock, verifier, addressOfPeerId };
+      const components = { registry, clock, verifier };
       const verdict = await acceptAnnouncement(changed, components);
       // Fields besides body and signature are ignored, so some changes mean nothing.
       if (verdict.verdict === "accept") assert.deepEqual(verdict.announcement, original);

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { LloomError } from "../errors.ts";
-import { addressOfPeerId } from "../identity/mod.ts";
 import type { Verifier } from "../ports.ts";
 import { MAX_ANSWER_BYTES, QUERY_RATE } from "../protocol/limits.ts";
 import { encodeCbor } from "../protocol/cbor.ts";
@@ -32,7 +31,7 @@ function served(idleMs?: number) {
     stream,
     far,
     done,
-    components: { clock, verifier, addressOfPeerId },
+    components: { clock, verifier },
   };
 }
 

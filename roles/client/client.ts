@@ -1,6 +1,6 @@
 /** The client as a library. @module */
 import { LloomError } from "@lloom/core/errors";
-import { addressOfPeerId, generateIdentity, type Identity } from "@lloom/core/identity";
+import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { Directory, InferClient } from "@lloom/core/net";
 import {
   type ChatRequest,
@@ -99,7 +99,6 @@ export class LloomClient {
       registry: this.#registry,
       clock,
       verifier: crypto,
-      addressOfPeerId,
     });
     this.#observations = new Observations({}, { clock });
     this.#infer = new InferClient({}, {

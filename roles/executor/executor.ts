@@ -1,6 +1,6 @@
 /** An executor: language models, offered to the network and served to whoever asks. @module */
 import { LloomError } from "@lloom/core/errors";
-import { addressOfPeerId, type Identity } from "@lloom/core/identity";
+import type { Identity } from "@lloom/core/identity";
 import { Announcer, InferServer, type LloomNode, type StreamHandler } from "@lloom/core/net";
 import {
   LLM_PROTOCOL,
@@ -112,7 +112,6 @@ export class Executor {
         await acceptAnnouncement(bytes, {
           verifier: crypto,
           clock,
-          addressOfPeerId,
           registry: self,
         }, identity.peerId);
         const told = await node.publish(bytes);

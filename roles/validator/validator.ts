@@ -1,5 +1,5 @@
 /** A validator: keeps the network discoverable, and answers who serves what. @module */
-import { addressOfPeerId, type Identity } from "@lloom/core/identity";
+import type { Identity } from "@lloom/core/identity";
 import type { LloomNode } from "@lloom/core/net";
 import {
   MAX_QUERY_BYTES,
@@ -88,7 +88,6 @@ export class Validator {
       const judged = await acceptAnnouncement(bytes, {
         verifier: crypto,
         clock,
-        addressOfPeerId,
         registry: this.registry,
       }, from);
       if (judged.verdict === "accept") {

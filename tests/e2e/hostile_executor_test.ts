@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type Completion, textOf } from "@lloom/client";
 import { toHex } from "@lloom/core/bytes";
 import type { ErrorCode } from "@lloom/core/errors";
-import { addressOfPeerId, generateIdentity } from "@lloom/core/identity";
+import { generateIdentity } from "@lloom/core/identity";
 import { createNode, type FrameStream, type LloomNode } from "@lloom/core/net";
 import {
   decodeClientFrame,
@@ -130,7 +130,6 @@ class HostileExecutor implements AsyncDisposable {
     const judged = await acceptAnnouncement(encodeSignedAnnouncement({ body, signature }), {
       verifier,
       clock: systemClock,
-      addressOfPeerId,
       registry,
     });
     assert.equal(judged.verdict, "accept");

@@ -1,6 +1,6 @@
 /** A network of real processes on this machine, each with the permissions of its manifest. @module */
 import { LloomClient, type LloomClientOptions } from "@lloom/client";
-import { addressOfPeerId, generateIdentity } from "@lloom/core/identity";
+import { generateIdentity } from "@lloom/core/identity";
 import { createNode, type LloomNode } from "@lloom/core/net";
 import { MAX_ANSWER_BYTES, REGISTRY_PROTOCOL } from "@lloom/core/protocol";
 import { queryPages, verifiedExecutors } from "@lloom/core/registry";
@@ -197,7 +197,7 @@ export class Network implements AsyncDisposable {
     const { signal } = new AbortController();
     const peers: string[] = [];
     for await (const { executors } of queryPages(stream, { type: "search" }, signal)) {
-      const components = { verifier, clock: systemClock, addressOfPeerId };
+      const components = { verifier, clock: systemClock };
       const entries = await verifiedExecutors(executors, components);
       peers.push(...entries.map(({ announcement }) => announcement.peerId));
     }
