@@ -126,7 +126,8 @@ const BACKENDS: Groups<BackendConfig> = {
     endpoint: setting(
       httpUrl(),
       undefined,
-      "Base URL, such as `http://127.0.0.1:11434`. Required unless the kind is `embedded`.",
+      "Base URL, such as `http://127.0.0.1:11434`. Required unless the kind is `embedded`. Plain " +
+        "HTTP goes there directly, whatever `HTTP_PROXY` says; HTTPS may pass through a proxy.",
     ),
     apiKeyEnv: setting(
       pattern(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "the name of an environment variable"),
