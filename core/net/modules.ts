@@ -24,13 +24,9 @@ export interface Modules {
 }
 
 /** Which of the optional parts are needed. */
-export interface ModuleChoice {
-  readonly webSockets: boolean;
-  readonly gossip: boolean;
-  readonly relay: boolean;
-  readonly dcutr: boolean;
-  readonly mdns: boolean;
-}
+export type ModuleChoice = {
+  readonly [K in "webSockets" | "gossip" | "relay" | "dcutr" | "mdns"]: boolean;
+};
 
 /** The channel name of `mortice`, the lock library of libp2p's peer store. */
 const LOCK_CHANNEL = "mortice";
@@ -60,47 +56,26 @@ function silenceLockChannel(): void {
 /** Loads what `choice` needs. */
 export async function loadModules(choice: ModuleChoice): Promise<Modules> {
   silenceLockChannel();
-  const [
-    [libp2p, keys, peerId, multiaddr, tcp, noise, yamux, identify, ping, dht, datastore],
-    [webSockets, gossip, relay, dcutr, mdns],
-  ] = await Promise.all([
-    Promise.all([
-      import("libp2p"),
-      import("@libp2p/crypto/keys"),
-      import("@libp2p/peer-id"),
-      import("@multiformats/multiaddr"),
-      import("@libp2p/tcp"),
-      import("@libp2p/noise"),
-      import("@libp2p/yamux"),
-      import("@libp2p/identify"),
-      import("@libp2p/ping"),
-      import("@libp2p/kad-dht"),
-      import("./bounded_datastore.ts"),
-    ]),
-    Promise.all([
-      choice.webSockets ? import("./web_sockets.ts") : undefined,
-      choice.gossip ? import("./gossip.ts") : undefined,
-      choice.relay ? import("@libp2p/circuit-relay-v2") : undefined,
-      choice.dcutr ? import("@libp2p/dcutr") : undefined,
-      choice.mdns ? import("@libp2p/mdns") : undefined,
-    ]),
-  ]);
-  return {
-    libp2p,
-    keys,
-    peerId,
-    multiaddr,
-    tcp,
-    noise,
-    yamux,
-    identify,
-    ping,
-    dht,
-    datastore,
-    webSockets,
-    gossip,
-    relay,
-    dcutr,
-    mdns,
+  const loading: { readonly [K in keyof Modules]: Promise<Modules[K]> | undefined } = {
+    libp2p: import("libp2p"),
+    keys: import("@libp2p/crypto/keys"),
+    peerId: import("@libp2p/peer-id"),
+    multiaddr: import("@multiformats/multiaddr"),
+    tcp: import("@libp2p/tcp"),
+    noise: import("@libp2p/noise"),
+    yamux: import("@libp2p/yamux"),
+    identify: import("@libp2p/identify"),
+    ping: import("@libp2p/ping"),
+    dht: import("@libp2p/kad-dht"),
+    datastore: import("./bounded_datastore.ts"),
+    webSockets: choice.webSockets ? import("./web_sockets.ts") : undefined,
+    gossip: choice.gossip ? import("./gossip.ts") : undefined,
+    relay: choice.relay ? import("@libp2p/circuit-relay-v2") : undefined,
+    dcutr: choice.dcutr ? import("@libp2p/dcutr") : undefined,
+    mdns: choice.mdns ? import("@libp2p/mdns") : undefined,
   };
+  const loaded = await Promise.all(
+    Object.entries(loading).map(async ([name, module]) => [name, await module]),
+  );
+  return Object.fromEntries(loaded) as Modules;
 }
