@@ -3,11 +3,8 @@ import type { ConnectionGater } from "@libp2p/interface";
 import type { Multiaddr } from "@multiformats/multiaddr";
 import { toHex } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
-import { MAX_ADDRESSES_TO_DIAL } from "../protocol/limits.ts";
+import { MAX_ADDRESSES_TO_DIAL, MAX_MULTIADDR_BYTES } from "../protocol/limits.ts";
 import type { Modules } from "./modules.ts";
-
-/** Longest multiaddr taken from outside: two PeerIds, a name of 253 letters and some protocols. */
-const MAX_MULTIADDR_LENGTH = 512;
 
 /** A multiaddr from a setting. @throws {LloomError} `config_invalid` */
 export function parseAddress(
@@ -78,7 +75,7 @@ export function usableAddresses(
   const usable = new Set<string>();
   for (const one of given) {
     if (usable.size === MAX_ADDRESSES_TO_DIAL) break;
-    if (typeof one === "string" && one.length > MAX_MULTIADDR_LENGTH) continue;
+    if (typeof one === "string" && one.length > MAX_MULTIADDR_BYTES) continue;
     const address = addressOf(peerId, one, modules);
     if (address === undefined || (loopbackOnly && !isLoopback(address))) continue;
     usable.add(address.toString());

@@ -5,12 +5,12 @@ import {
   type Announcement,
   decodeAnnouncement,
   decodeSignedAnnouncement,
-  MAX_CONTEXT_LENGTH,
   type ModelOffer,
 } from "../protocol/announcement.ts";
 import {
   MAX_ADDRESSES_PER_EXECUTOR,
   MAX_ANNOUNCEMENT_BYTES,
+  MAX_CONTEXT_LENGTH,
   MAX_MODEL_NAME_BYTES,
   MAX_MODELS_PER_EXECUTOR,
 } from "../protocol/limits.ts";

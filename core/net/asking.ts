@@ -13,12 +13,7 @@ import type {
   Signer,
   Verifier,
 } from "../ports.ts";
-import {
-  decodeExecutorFrame,
-  encodeCancel,
-  encodeOpen,
-  SALT_BYTES,
-} from "../protocol/infer/mod.ts";
+import { decodeExecutorFrame, encodeCancel, encodeOpen } from "../protocol/infer/mod.ts";
 import type { Trailer } from "../protocol/trailer.ts";
 import {
   type ClientEffect,
@@ -27,6 +22,7 @@ import {
   type ClientSessionOptions,
   type ClientTimer,
 } from "../session/client_session.ts";
+import { SALT_BYTES } from "../signing/typed_data.ts";
 import { AnswerQueue } from "./answer_queue.ts";
 import type { IdleStreams } from "./idle_streams.ts";
 

@@ -7,11 +7,9 @@ import {
 import {
   MAX_ADDRESSES_PER_EXECUTOR,
   MAX_ANNOUNCEMENT_BYTES,
+  MAX_LOAD,
   MAX_MODELS_PER_EXECUTOR,
 } from "../protocol/limits.ts";
-
-/** No node is as busy as this; a larger number would make an announcement malformed. */
-const MAX_LOAD = 1e6;
 
 /** An announcement that every node can read. */
 export interface FittedAnnouncement {

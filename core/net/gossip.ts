@@ -2,7 +2,6 @@
 import { type GossipSub, gossipsub, TopicValidatorResult } from "@libp2p/gossipsub";
 import { getLogger } from "@logtape/logtape";
 import {
-  DEFAULT_MAX_CONNECTIONS,
   GOSSIP_BYTES,
   GOSSIP_MESSAGES,
   MAX_GOSSIP_BACKLOG_BYTES,
@@ -65,11 +64,16 @@ export function announcementGossip(): (components: Components) => GossipSub {
 /**
  * Asks `validator` about every message before it is forwarded. What it throws is ignored, and so is
  * more than a peer should send; a peer that goes on regardless is blamed.
+ * @param maxConnections of this node; twice as many peers are counted, as some come and go
  */
-export function validateGossip(gossip: GossipSub, validator: AnnouncementValidator): void {
+export function validateGossip(
+  gossip: GossipSub,
+  validator: AnnouncementValidator,
+  maxConnections: number,
+): void {
   let running = 0;
   const guard = new FloodGuard(
-    { messages: GOSSIP_MESSAGES, bytes: GOSSIP_BYTES, maxPeers: 2 * DEFAULT_MAX_CONNECTIONS },
+    { messages: GOSSIP_MESSAGES, bytes: GOSSIP_BYTES, maxPeers: 2 * maxConnections },
     () => performance.now(),
   );
   gossip.topicValidators.set(ANNOUNCEMENTS_TOPIC, async (from, { data }) => {

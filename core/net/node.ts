@@ -6,7 +6,11 @@ import type { Address } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import { addressOfPeerId } from "../identity/mod.ts";
 import { ANNOUNCEMENTS_TOPIC, type ProviderKey } from "../protocol/ids.ts";
-import { MAX_SIGNED_ANNOUNCEMENT_BYTES, MAX_STREAMS_PER_PEER } from "../protocol/limits.ts";
+import {
+  DEFAULT_MAX_CONNECTIONS,
+  MAX_SIGNED_ANNOUNCEMENT_BYTES,
+  MAX_STREAMS_PER_PEER,
+} from "../protocol/limits.ts";
 import { isLoopback, parseAddress, usableAddresses } from "./addresses.ts";
 import { Bootstrapper } from "./bootstrap.ts";
 import { type ByteBudget, INBOUND_BUDGET } from "./byte_budget.ts";
@@ -116,6 +120,7 @@ export class LloomNode {
   readonly #libp2p: Libp2p<Services>;
   readonly #modules: Modules;
   readonly #loopbackOnly: boolean;
+  readonly #maxConnections: number;
   readonly #budget: ByteBudget;
   readonly #bootstrapper: Bootstrapper;
   readonly #discovery: Discovery;
@@ -131,6 +136,7 @@ export class LloomNode {
     this.#libp2p = libp2p;
     this.#modules = modules;
     this.#loopbackOnly = options.loopbackOnly ?? false;
+    this.#maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
     this.peerId = libp2p.peerId.toString();
     this.address = addressOfPeerId(this.peerId);
     this.#discovery = new Discovery(
@@ -275,7 +281,9 @@ export class LloomNode {
   /** Sets who judges announcements of others. Until then all are ignored. Does nothing on a node without gossip. */
   onAnnouncement(validator: AnnouncementValidator): void {
     const { gossip } = this.#libp2p.services;
-    if (gossip !== undefined) this.#modules.gossip?.validateGossip(gossip, validator);
+    if (gossip !== undefined) {
+      this.#modules.gossip?.validateGossip(gossip, validator, this.#maxConnections);
+    }
   }
 
   /** Peers that would hear an announcement now. */

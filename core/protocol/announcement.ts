@@ -9,19 +9,20 @@ import { type CborValue, encodeCbor, Fields } from "./cbor.ts";
 import {
   MAX_ADDRESSES_PER_EXECUTOR,
   MAX_ANNOUNCEMENT_BYTES,
+  MAX_CONTEXT_LENGTH,
   MAX_FEATURES_PER_MODEL,
+  MAX_LOAD,
   MAX_MODEL_NAME_BYTES,
   MAX_MODELS_PER_EXECUTOR,
+  MAX_MULTIADDR_BYTES,
+  MAX_PEER_ID_BYTES,
   MAX_SIGNED_ANNOUNCEMENT_BYTES,
   MAX_TEXT_BYTES,
+  MAX_TIME_TO_FIRST_TOKEN_MS,
+  MAX_TOKENS_PER_SECOND,
+  MAX_WORD_BYTES,
 } from "./limits.ts";
-
-/** Longest text of a PeerId; ours have 53 characters. */
-export const MAX_PEER_ID_BYTES = 128;
-/** Longest multiaddr: a relayed one names two peers. */
-const MAX_MULTIADDR_BYTES = 512;
-/** No model has a longer context; it keeps sums of tokens far from 2^53. */
-export const MAX_CONTEXT_LENGTH = 1 << 30;
+import { SIGNATURE_BYTES } from "../signing/typed_data.ts";
 
 /** How one model has performed at one executor. */
 export interface ModelPerformance {
@@ -128,9 +129,9 @@ export function decodeAnnouncement(body: Uint8Array): Announcement {
     multiaddrs: f.texts("multiaddrs", MAX_ADDRESSES_PER_EXECUTOR, MAX_MULTIADDR_BYTES),
     models: f.list("models", MAX_MODELS_PER_EXECUTOR, readOffer),
     load: {
-      active: load.uint("active", 1e6),
-      queued: load.uint("queued", 1e6),
-      capacity: load.uint("capacity", 1e6),
+      active: load.uint("active", MAX_LOAD),
+      queued: load.uint("queued", MAX_LOAD),
+      capacity: load.uint("capacity", MAX_LOAD),
     },
     timestamp: f.uint("timestamp"),
     sequence: f.uint64("sequence"),
@@ -143,8 +144,8 @@ export function decodeAnnouncement(body: Uint8Array): Announcement {
 function readOffer(f: Fields): ModelOffer {
   const offer = {
     id: f.text("id", MAX_MODEL_NAME_BYTES),
-    backend: f.word("backend", 64),
-    features: f.texts("features", MAX_FEATURES_PER_MODEL, 64),
+    backend: f.word("backend", MAX_WORD_BYTES),
+    features: f.texts("features", MAX_FEATURES_PER_MODEL, MAX_WORD_BYTES),
     available: f.boolean("available"),
     inboundPrice: f.amount("inboundPrice"),
     outboundPrice: f.amount("outboundPrice"),
@@ -159,8 +160,8 @@ function readOffer(f: Fields): ModelOffer {
 
 function readPerformance(f: Fields): ModelPerformance {
   const performance = {
-    tokensPerSecond: f.number("tokensPerSecond", 0, 1e6),
-    timeToFirstTokenMs: f.number("timeToFirstTokenMs", 0, 1e9),
+    tokensPerSecond: f.number("tokensPerSecond", 0, MAX_TOKENS_PER_SECOND),
+    timeToFirstTokenMs: f.number("timeToFirstTokenMs", 0, MAX_TIME_TO_FIRST_TOKEN_MS),
     successRate: f.number("successRate", 0, 1),
   };
   f.finish();
@@ -177,7 +178,7 @@ export function decodeSignedAnnouncement(bytes: Uint8Array): SignedAnnouncement 
   const f = Fields.decode(bytes, MAX_SIGNED_ANNOUNCEMENT_BYTES, "signed announcement");
   const signed = {
     body: f.bytes("body", 1, MAX_ANNOUNCEMENT_BYTES),
-    signature: f.bytes("signature", 65, 65),
+    signature: f.bytes("signature", SIGNATURE_BYTES, SIGNATURE_BYTES),
   };
   f.finish();
   return signed;

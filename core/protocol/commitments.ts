@@ -3,12 +3,10 @@ import { fromHex } from "../bytes.ts";
 import type { SignedRequest, SignedResponse } from "../ports.ts";
 import type { CborValue, Fields } from "./cbor.ts";
 import { MAX_MODEL_NAME_BYTES } from "./limits.ts";
+import { SIGNATURE_BYTES, UINT32_MAX } from "../signing/typed_data.ts";
 
 /** What `encodeCbor` takes. */
 export type WireFields = { readonly [key: string]: CborValue };
-
-const SIGNATURE_BYTES = 65;
-const UINT32_MAX = 0xffff_ffff;
 
 /** A signed request as fields of a frame. */
 export function signedRequestFields({ commitment: c, signature }: SignedRequest): WireFields {

@@ -14,6 +14,17 @@ export const MAX_RESPONSE_FRAME_BYTES = 1 << 20;
 export const MAX_DELTA_BYTES = 64 << 10;
 /** Largest answer, all deltas together: 100 k tokens with log-probabilities. A client stops reading there. */
 export const MAX_RESPONSE_BYTES = 32 << 20;
+/** Frames of one answer: more than any model writes tokens. Bounds what tiny frames can cost. */
+export const MAX_DELTAS = 1 << 18;
+/** Longest trailer of an answer: its fields at their largest, with JSON's escapes. */
+export const MAX_TRAILER_BYTES = 16 << 10;
+/**
+ * Tokens that a chat template and the smallest image may add to a request's own, which are no more
+ * than its bytes. A client accepts no receipt for more.
+ */
+export const TEMPLATE_TOKENS = 4096;
+/** Longest wait that a peer may ask for: a day. */
+export const MAX_RETRY_AFTER_MS = 86_400_000;
 /**
  * Items in one CBOR message: a full page of models with all features has about 6,000. Without it,
  * 8 MiB of empty maps take a gigabyte and seconds to decode.
@@ -55,12 +66,25 @@ export const QUERY_RATE = { burst: 200, perSecond: 20 } as const;
 export const MAX_MODELS_PER_EXECUTOR = 50;
 /** Multiaddrs one executor may announce: TCP and WebSocket on a few interfaces and relays. */
 export const MAX_ADDRESSES_PER_EXECUTOR = 16;
+/** Longest text of a PeerId; ours have 53 characters. */
+export const MAX_PEER_ID_BYTES = 128;
+/** Longest multiaddr: two PeerIds, a name of 253 letters and some protocols. */
+export const MAX_MULTIADDR_BYTES = 512;
 /** Longest model name in bytes; the longest in public registries are below 120. */
 export const MAX_MODEL_NAME_BYTES = 256;
 /** Longest other text a peer may put in a message: error messages, architecture names. */
 export const MAX_TEXT_BYTES = 1024;
+/** Longest name of a feature, a backend or an error code; ours have at most 23 characters. */
+export const MAX_WORD_BYTES = 64;
 /** Features a model may list. */
 export const MAX_FEATURES_PER_MODEL = 32;
+/** No model has a longer context; it keeps sums of tokens far from 2^53. */
+export const MAX_CONTEXT_LENGTH = 1 << 30;
+/** Requests that an executor may announce to have under way, in its queue, or room for: no node has more. */
+export const MAX_LOAD = 1e6;
+/** The fastest and the slowest that a model may be announced as: none is. */
+export const MAX_TOKENS_PER_SECOND = 1e6;
+export const MAX_TIME_TO_FIRST_TOKEN_MS = 1e9;
 /** Entries in one page of a registry answer. */
 export const MAX_PAGE_SIZE = 100;
 

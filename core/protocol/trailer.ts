@@ -5,11 +5,9 @@
  */
 import { type ErrorData, isErrorCode, LloomError } from "../errors.ts";
 import { isJsonObject, parseJson } from "./json.ts";
-import { MAX_TEXT_BYTES } from "./limits.ts";
+import { MAX_TEXT_BYTES, MAX_TRAILER_BYTES } from "./limits.ts";
+import { UINT32_MAX } from "../signing/typed_data.ts";
 import { truncateUtf8 } from "./text.ts";
-
-/** Longest trailer: its fields at their largest, with JSON's escapes. */
-export const MAX_TRAILER_BYTES = 16 << 10;
 
 /** Who counted an answer's tokens: `backend`, the model's own `tokenizer`, or an `estimate` by another. */
 export type CountedBy = "backend" | "tokenizer" | "estimate";
@@ -44,7 +42,7 @@ export function encodeTrailer(trailer: Trailer): Uint8Array<ArrayBuffer> {
 }
 
 const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= UINT32_MAX;
 
 const isShortText = (value: unknown): value is string =>
   typeof value === "string" && value.length <= MAX_TEXT_BYTES;

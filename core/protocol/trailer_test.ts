@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { LloomError } from "../errors.ts";
 import { decodesOrRefuses, mutated } from "../../tests/support/hostile.ts";
 import { uint32 } from "../../tests/support/arbitraries.ts";
-import { decodeTrailer, encodeTrailer, MAX_TRAILER_BYTES, type Trailer } from "./trailer.ts";
+import { MAX_TRAILER_BYTES } from "./limits.ts";
+import { decodeTrailer, encodeTrailer, type Trailer } from "./trailer.ts";
 
 const trailer: fc.Arbitrary<Trailer> = fc.record({
   finish: fc.string({ maxLength: 340, unit: "binary" }),

@@ -18,7 +18,12 @@ import type { Address, Hash } from "../bytes.ts";
 import { type ErrorData, LloomError } from "../errors.ts";
 import type { SignedRequest, SignedResponse } from "../ports.ts";
 import type { ExecutorFrame, ReceiptFrame } from "../protocol/infer/mod.ts";
-import { MAX_CLOCK_SKEW_S, MAX_RESPONSE_BYTES } from "../protocol/limits.ts";
+import {
+  MAX_CLOCK_SKEW_S,
+  MAX_DELTAS,
+  MAX_RESPONSE_BYTES,
+  TEMPLATE_TOKENS,
+} from "../protocol/limits.ts";
 import { decodeTrailer, type Trailer } from "../protocol/trailer.ts";
 
 /** Times of a client's session, in milliseconds. */
@@ -86,11 +91,6 @@ export type ClientEffect =
 type State = "new" | "opening" | "accepted" | "streaming" | "verifying" | "over";
 
 const TIMERS: readonly ClientTimer[] = ["accept", "first", "total", "cancel"];
-
-/** Frames of one answer: more than any model writes tokens. Bounds what tiny frames can cost. */
-const MAX_DELTAS = 1 << 18;
-/** Tokens that a chat template and the smallest image may add to those of the request's own bytes. */
-const TEMPLATE_TOKENS = 4096;
 
 const LINE_FEED = 0x0a;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

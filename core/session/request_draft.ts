@@ -4,10 +4,7 @@ import type { RequestDraft } from "../ports.ts";
 import type { ModelOffer } from "../protocol/announcement.ts";
 import type { ChatRequest } from "../protocol/chat_request.ts";
 import { MAX_CLOCK_SKEW_S, MAX_DEADLINE_AHEAD_S } from "../protocol/limits.ts";
-import { TEMPERATURE_SCALE, TEMPERATURE_UNSET } from "../signing/typed_data.ts";
-
-/** What a `uint32 maxTokens` can hold. */
-const UINT32_MAX = 0xffff_ffff;
+import { TEMPERATURE_SCALE, TEMPERATURE_UNSET, UINT32_MAX } from "../signing/typed_data.ts";
 
 /** Tokens of each answer that a client commits to pay for when its request names no limit. */
 export const DEFAULT_MAX_TOKENS = 4096;

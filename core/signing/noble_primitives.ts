@@ -3,7 +3,8 @@ import { secp256k1 } from "@noble/curves/secp256k1";
 import { keccak_256 } from "@noble/hashes/sha3";
 import { LloomError } from "../errors.ts";
 import type { Keccak256 } from "./encode.ts";
-import { addressOfPublicKey, type Primitives, SIGNATURE_BYTES } from "./primitives.ts";
+import { addressOfPublicKey, type Primitives } from "./primitives.ts";
+import { SIGNATURE_BYTES } from "./typed_data.ts";
 
 const keccak256: Keccak256 = (...parts) => {
   const hash = keccak_256.create();

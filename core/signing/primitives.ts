@@ -2,6 +2,7 @@
 import { type Address, fromHex, toHex } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import type { Keccak256 } from "./encode.ts";
+import { SIGNATURE_BYTES } from "./typed_data.ts";
 
 /** secp256k1 and keccak. Every implementation gives the same bytes for the same input. */
 export interface Primitives {
@@ -20,9 +21,6 @@ export interface Primitives {
    */
   recover(digest: Uint8Array, signature: Uint8Array): Address;
 }
-
-/** r ‖ s ‖ recovery id. */
-export const SIGNATURE_BYTES = 65;
 
 /** The order n of secp256k1's group (SEC 2, 2.4.1). */
 const ORDER = fromHex("0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141");

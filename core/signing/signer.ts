@@ -3,10 +3,7 @@ import { type Hash, toHex, ZERO_HASH } from "../bytes.ts";
 import type { Signer } from "../ports.ts";
 import { createTypedDataHasher, type Keccak256 } from "./encode.ts";
 import type { Primitives } from "./primitives.ts";
-import type { SigningDomain } from "./typed_data.ts";
-
-/** Length of the salt of `promptHash` and `systemPromptHash`. */
-export const SALT_BYTES = 32;
+import { SALT_BYTES, type SigningDomain } from "./typed_data.ts";
 
 /** {@linkcode LlmRequestCommitment.systemPromptHash}: zero if there is no system prompt. */
 export function hashSystemPrompt(keccak256: Keccak256, salt: Uint8Array, text: string): Hash {

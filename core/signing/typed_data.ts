@@ -6,6 +6,13 @@
  */
 import { type Address, type Hash, ZERO_ADDRESS } from "../bytes.ts";
 
+/** Length of a signature: r ‖ s ‖ recovery id. */
+export const SIGNATURE_BYTES = 65;
+/** Length of the salt in a request's hashes, without which a prompt could be guessed from the chain. */
+export const SALT_BYTES = 32;
+/** What a field of type `uint32` can hold. */
+export const UINT32_MAX = 0xffff_ffff;
+
 /** Where a signature counts: EIP-712's domain. A signature made for one is worthless in another. */
 export interface SigningDomain {
   /** The same in every network. */
@@ -89,7 +96,7 @@ export const TYPES = {
 } as const;
 
 /** {@linkcode LlmRequestCommitment.temperature} of a request that names none: the model's own default applies. */
-export const TEMPERATURE_UNSET = 0xffff_ffff;
+export const TEMPERATURE_UNSET = UINT32_MAX;
 /** {@linkcode LlmRequestCommitment.temperature} is the temperature times this. */
 export const TEMPERATURE_SCALE = 10_000;
 

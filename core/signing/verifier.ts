@@ -4,8 +4,7 @@ import { LloomError } from "../errors.ts";
 import type { Verifier } from "../ports.ts";
 import { createTypedDataHasher } from "./encode.ts";
 import { assertCanonical, type Primitives } from "./primitives.ts";
-import { SALT_BYTES } from "./signer.ts";
-import type { SigningDomain } from "./typed_data.ts";
+import { SALT_BYTES, type SigningDomain } from "./typed_data.ts";
 
 /**
  * Checks messages of one domain. Its promises reject with `TypeError` or `RangeError` for a message

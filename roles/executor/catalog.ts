@@ -7,6 +7,7 @@ import {
   MAX_CONTEXT_LENGTH,
   MAX_FEATURES_PER_MODEL,
   MAX_MODELS_PER_EXECUTOR,
+  MAX_TOKENS_PER_SECOND,
   type ModelOffer,
   type ModelPerformance,
 } from "@lloom/core/protocol";
@@ -136,7 +137,7 @@ export class Catalog implements Terms {
         ? average(old?.timeToFirstTokenMs, firstDeltaMs)
         : old?.timeToFirstTokenMs ?? 0,
       tokensPerSecond: success && streamMs > 0
-        ? Math.min(1e6, average(old?.tokensPerSecond, tokens / (streamMs / 1000)))
+        ? Math.min(MAX_TOKENS_PER_SECOND, average(old?.tokensPerSecond, tokens / (streamMs / 1000)))
         : old?.tokensPerSecond ?? 0,
     });
   }

@@ -1,20 +1,18 @@
 /** Whether a request's body is the one that its commitment speaks of. @module */
-import type { Hash } from "@lloom/core/bytes";
-import { ZERO_HASH } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import type { InferenceJob } from "@lloom/core/ports";
 import { type ChatRequest, parseChatRequest, systemPrompt } from "@lloom/core/protocol";
-import { TEMPERATURE_SCALE, TEMPERATURE_UNSET } from "@lloom/core/signing";
+import {
+  hashSystemPrompt,
+  type Keccak256,
+  TEMPERATURE_SCALE,
+  TEMPERATURE_UNSET,
+} from "@lloom/core/signing";
 import type { IHasher } from "hash-wasm";
 import { restrictRequest } from "./request_fields.ts";
 
 function disagree(what: string): never {
   throw new LloomError("request_invalid", `check request: body and commitment differ in ${what}`);
-}
-
-function systemPromptHash(prompt: string, salt: Uint8Array, keccak: IHasher): Hash {
-  if (prompt === "") return ZERO_HASH;
-  return `0x${keccak.init().update(salt).update(prompt).digest("hex")}`;
 }
 
 /**
@@ -45,7 +43,13 @@ export function checkRequest(
     ? TEMPERATURE_UNSET
     : Math.round(request.temperature * TEMPERATURE_SCALE);
   if (temperature !== commitment.temperature) disagree("temperature");
-  if (systemPromptHash(systemPrompt(request), salt, keccak) !== commitment.systemPromptHash) {
+  const keccak256: Keccak256 = (...parts) => {
+    keccak.init();
+    for (const part of parts) keccak.update(part);
+    return keccak.digest("binary") as Uint8Array<ArrayBuffer>;
+  };
+  const hash = hashSystemPrompt(keccak256, salt, systemPrompt(request));
+  if (hash !== commitment.systemPromptHash) {
     disagree("system prompt");
   }
   const share = Math.floor(commitment.maxTokens / request.n);

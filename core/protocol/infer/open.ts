@@ -3,9 +3,7 @@ import { encodeCbor, type Fields } from "../cbor.ts";
 import { readSignedRequest, signedRequestFields } from "../commitments.ts";
 import type { SignedRequest } from "../../ports.ts";
 import { MAX_BODY_BYTES } from "../limits.ts";
-
-/** Bytes of salt that go into a request's hashes, so that a prompt cannot be guessed from the chain. */
-export const SALT_BYTES = 32;
+import { SALT_BYTES } from "../../signing/typed_data.ts";
 
 /** A request as it travels. */
 export interface OpenFrame {

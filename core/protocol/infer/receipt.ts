@@ -2,7 +2,7 @@
 import type { SignedResponse } from "../../ports.ts";
 import { encodeCbor, type Fields } from "../cbor.ts";
 import { readSignedResponse, signedResponseFields } from "../commitments.ts";
-import { MAX_TRAILER_BYTES } from "../trailer.ts";
+import { MAX_TRAILER_BYTES } from "../limits.ts";
 
 /** The end of an answer. */
 export interface ReceiptFrame {

@@ -1,11 +1,8 @@
 /** `reject`, executor → client: nothing was delivered and nothing is owed. @module */
 import { type ErrorData, isErrorCode } from "../../errors.ts";
 import { type CborValue, encodeCbor, type Fields } from "../cbor.ts";
-import { MAX_TEXT_BYTES } from "../limits.ts";
+import { MAX_RETRY_AFTER_MS, MAX_TEXT_BYTES, MAX_WORD_BYTES } from "../limits.ts";
 import { truncateUtf8 } from "../text.ts";
-
-/** Longest wait an executor may ask for: a day. */
-const MAX_RETRY_AFTER_MS = 86_400_000;
 
 /** A refusal, before the first delta. */
 export interface RejectFrame {
@@ -39,7 +36,7 @@ export function readReject(fields: Fields): RejectFrame {
  * @throws {LloomError} `frame_malformed`
  */
 export function readError(fields: Fields): ErrorData {
-  const code = fields.text("code", 64);
+  const code = fields.text("code", MAX_WORD_BYTES);
   const error = {
     code: isErrorCode(code) ? code : "internal" as const,
     message: fields.text("message", MAX_TEXT_BYTES),

@@ -4,7 +4,7 @@
  * @module
  */
 import { type ErrorData, LloomError } from "../../errors.ts";
-import { MAX_PEER_ID_BYTES, type SignedAnnouncement } from "../announcement.ts";
+import type { SignedAnnouncement } from "../announcement.ts";
 import { type CborValue, encodeCbor, Fields } from "../cbor.ts";
 import { errorFields, readError } from "../infer/reject.ts";
 import {
@@ -13,7 +13,10 @@ import {
   MAX_FEATURES_PER_MODEL,
   MAX_MODEL_NAME_BYTES,
   MAX_PAGE_SIZE,
+  MAX_PEER_ID_BYTES,
+  MAX_WORD_BYTES,
 } from "../limits.ts";
+import { SIGNATURE_BYTES } from "../../signing/typed_data.ts";
 
 /** One model, over all executors that offer it and meet the query. */
 export interface ModelSummary {
@@ -158,7 +161,7 @@ function readSummary(f: Fields): ModelSummary {
     inboundPrice: readRange(f.fields("inboundPrice")),
     outboundPrice: readRange(f.fields("outboundPrice")),
     ...(f.has("contextLength") && { contextLength: f.uint("contextLength") }),
-    features: f.texts("features", MAX_FEATURES_PER_MODEL, 64),
+    features: f.texts("features", MAX_FEATURES_PER_MODEL, MAX_WORD_BYTES),
   };
   f.finish();
   return summary;
@@ -174,7 +177,7 @@ function readListed(f: Fields): ListedExecutor {
   const listed = {
     signed: {
       body: f.bytes("body", 1, MAX_ANNOUNCEMENT_BYTES),
-      signature: f.bytes("signature", 65, 65),
+      signature: f.bytes("signature", SIGNATURE_BYTES, SIGNATURE_BYTES),
     },
     lastSeenMsAgo: f.uint("lastSeenMsAgo"),
   };

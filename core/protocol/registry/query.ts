@@ -3,13 +3,14 @@
  * @module
  */
 import { LloomError } from "../../errors.ts";
-import { MAX_PEER_ID_BYTES } from "../announcement.ts";
 import { type CborValue, encodeCbor, Fields } from "../cbor.ts";
 import {
   MAX_FEATURES_PER_MODEL,
   MAX_MODEL_NAME_BYTES,
   MAX_PAGE_SIZE,
+  MAX_PEER_ID_BYTES,
   MAX_QUERY_BYTES,
+  MAX_WORD_BYTES,
 } from "../limits.ts";
 
 /** What an offer must meet. What an executor does not tell about itself meets no demand. */
@@ -131,10 +132,10 @@ function readList(f: Fields): { readonly filters?: OfferFilters; readonly page?:
 
 function readFilters(f: Fields): OfferFilters {
   const filters = {
-    ...(f.has("backend") && { backend: f.text("backend", 64) }),
+    ...(f.has("backend") && { backend: f.text("backend", MAX_WORD_BYTES) }),
     ...(f.has("minContextLength") && { minContextLength: f.uint("minContextLength") }),
     ...(f.has("requiredFeatures") &&
-      { requiredFeatures: f.texts("requiredFeatures", MAX_FEATURES_PER_MODEL, 64) }),
+      { requiredFeatures: f.texts("requiredFeatures", MAX_FEATURES_PER_MODEL, MAX_WORD_BYTES) }),
     ...(f.has("maxInboundPrice") && { maxInboundPrice: f.amount("maxInboundPrice") }),
     ...(f.has("maxOutboundPrice") && { maxOutboundPrice: f.amount("maxOutboundPrice") }),
     ...(f.has("onlyAvailable") && { onlyAvailable: f.boolean("onlyAvailable") }),

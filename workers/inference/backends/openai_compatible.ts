@@ -11,6 +11,7 @@ import {
   MAX_RESPONSE_FRAME_BYTES,
   parseJsonText,
 } from "@lloom/core/protocol";
+import { UINT32_MAX } from "@lloom/core/signing";
 import type { BackendEvent, BackendModel, ChatBackend, TokenUsage } from "./backend.ts";
 import { errorInBody } from "./backend_error.ts";
 import type { Dialect } from "./dialects/dialect.ts";
@@ -29,7 +30,7 @@ const malformed = (what: string, cause?: unknown): LloomError =>
   new LloomError("backend_malformed", `read answer: ${what}`, { cause });
 
 const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff;
+  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= UINT32_MAX;
 
 /** A server's `usage`; undefined where it tells none that can be believed. */
 function readUsage(usage: unknown): TokenUsage | undefined {
