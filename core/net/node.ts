@@ -119,6 +119,7 @@ export class LloomNode {
   readonly address: Address;
   readonly #libp2p: Libp2p<Services>;
   readonly #modules: Modules;
+  readonly #listen: readonly string[];
   readonly #loopbackOnly: boolean;
   readonly #maxConnections: number;
   readonly #budget: ByteBudget;
@@ -135,6 +136,7 @@ export class LloomNode {
     this.#budget = budget;
     this.#libp2p = libp2p;
     this.#modules = modules;
+    this.#listen = options.listen;
     this.#loopbackOnly = options.loopbackOnly ?? false;
     this.#maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
     this.peerId = libp2p.peerId.toString();
@@ -160,8 +162,14 @@ export class LloomNode {
     try {
       await this.#libp2p.start();
       await answerPings(this.#libp2p);
-    } catch (thrown) {
-      throw LloomError.wrap(thrown, "config_invalid", "start node");
+    } catch (cause) {
+      if (!(cause instanceof Error && cause.name === "UnsupportedListenAddressesError")) {
+        throw LloomError.wrap(cause, "config_invalid", "start node");
+      }
+      // libp2p's own message is advice on its settings, with a stack for each address.
+      const state = `cannot listen on ${this.#listen.join(", ")}: the address is in use, or not ` +
+        "this machine's; choose another port, or address with --listen";
+      throw new LloomError("config_invalid", `start node: ${state}`, { cause });
     }
     this.#libp2p.services.gossip?.subscribe(ANNOUNCEMENTS_TOPIC);
     this.#bootstrapper.start();

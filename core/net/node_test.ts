@@ -251,14 +251,21 @@ test("settings and keys that cannot be are refused with a code", async () => {
   );
 });
 
-test("an address in use is config_invalid", async (network) => {
+test("an address in use is config_invalid, and told in one line", async (network) => {
   const { multiaddrs: [taken] } = targetOf(await network.node());
   const listen = [taken!.replace(/\/p2p\/.*$/, "")];
   const second = await createNode({ listen, loopbackOnly: true }, {
     privateKey: KEY,
     clock: CLOCK,
   });
-  await assert.rejects(second.start(), hasCode("config_invalid"));
+  await assert.rejects(second.start(), (error) => {
+    assert.ok(error instanceof LloomError && error.cause instanceof Error);
+    assert.equal(error.code, "config_invalid");
+    const state = `cannot listen on ${listen}: the address is in use, or not this machine's; ` +
+      "choose another port, or address with --listen";
+    assert.equal(error.message, `start node: ${state}`);
+    return true;
+  });
 });
 
 test("a process ends by itself once its node has stopped", async (network) => {

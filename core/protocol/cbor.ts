@@ -217,16 +217,6 @@ export class Fields {
     });
   }
 
-  /** A list of byte strings. */
-  byteStrings(key: string, max: number, maxBytes: number): readonly Uint8Array[] {
-    return this.#items(key, max).map((value) => {
-      if (!(value instanceof Uint8Array) || value.length > maxBytes) {
-        throw this.#bad(key, `byte strings of at most ${maxBytes} bytes`);
-      }
-      return value;
-    });
-  }
-
   /** Whether the message has a field, so that an optional one can be read. */
   has(key: string): boolean {
     this.#read.add(key);

@@ -85,7 +85,6 @@ Deno.test("a reader refuses what is out of its bounds", () => {
     () => f.texts("euros", 1, 5),
     () => f.texts("euros", 0, 6),
     () => f.texts("list", 1, 6),
-    () => f.byteStrings("list", 1, 6),
     () => f.list("list", 1, (item) => item),
     () => f.fields("list"),
   ];
