@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { keys } from "@libp2p/crypto";
+import { generateKeyPair, privateKeyFromRaw } from "@libp2p/crypto/keys";
 import { peerIdFromPrivateKey } from "@libp2p/peer-id";
 import fc from "fast-check";
 import { privateKeyToAccount } from "viem/accounts";
@@ -18,7 +18,7 @@ Deno.test("peer id and address are those of libp2p and viem", () => {
       const key = bytes.fill(1, 0, 1); // below the order, and not zero
       const identity = new Identity(key);
       const account = privateKeyToAccount(toHex(key));
-      assert.equal(identity.peerId, peerIdFromPrivateKey(keys.privateKeyFromRaw(key)).toString());
+      assert.equal(identity.peerId, peerIdFromPrivateKey(privateKeyFromRaw(key)).toString());
       assert.equal(toChecksumAddress(identity.address), account.address);
       assert.equal(identity.address, account.address.toLowerCase());
       assert.equal(addressOfPeerId(identity.peerId), identity.address);
@@ -105,7 +105,7 @@ Deno.test("checksum addresses are those of EIP-55", () => {
 });
 
 Deno.test("peer ids that hold no secp256k1 key are refused with a code", async () => {
-  const ed25519 = peerIdFromPrivateKey(await keys.generateKeyPair("Ed25519")).toString();
+  const ed25519 = peerIdFromPrivateKey(await generateKeyPair("Ed25519")).toString();
   const rsa = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
   const { peerId } = generateIdentity();
   const bad = [
