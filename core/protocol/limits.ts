@@ -82,8 +82,9 @@ export const MAX_FEATURES_PER_MODEL = 32;
 export const MAX_CONTEXT_LENGTH = 1 << 30;
 /** Requests that an executor may announce to have under way, in its queue, or room for: no node has more. */
 export const MAX_LOAD = 1e6;
-/** The fastest and the slowest that a model may be announced as: none is. */
+/** The fastest that a model may be announced as: none is. */
 export const MAX_TOKENS_PER_SECOND = 1e6;
+/** The slowest that a model may be announced as: eleven days, longer than any request is waited for. */
 export const MAX_TIME_TO_FIRST_TOKEN_MS = 1e9;
 /** Entries in one page of a registry answer. */
 export const MAX_PAGE_SIZE = 100;
@@ -185,8 +186,9 @@ export const MAX_PROVIDER_RECORDS_PER_PEER = 128;
 export const MAX_PROVIDER_RECORDS_PER_KEY = 256;
 /** Longest key of a provider record; ours have 123 characters. */
 export const MAX_PROVIDER_KEY_LENGTH = 192;
-/** Peers whose addresses a node remembers, and what these take in bytes; the oldest are forgotten. */
+/** Peers whose addresses a node remembers; the oldest are forgotten. */
 export const MAX_KNOWN_PEERS = 8192;
+/** What these addresses may take in bytes; beyond it, too, the oldest are forgotten. */
 export const MAX_KNOWN_PEER_BYTES = 16 << 20;
 /** What is remembered of one peer: 16 addresses, protocols and a signed record take about 4 KiB. */
 export const MAX_BYTES_PER_KNOWN_PEER = 32 << 10;

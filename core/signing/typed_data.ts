@@ -96,7 +96,7 @@ export const TYPES = {
 } as const;
 
 /** {@linkcode LlmRequestCommitment.temperature} of a request that names none: the model's own default applies. */
-export const TEMPERATURE_UNSET = UINT32_MAX;
+export const TEMPERATURE_UNSET: number = UINT32_MAX;
 /** {@linkcode LlmRequestCommitment.temperature} is the temperature times this. */
 export const TEMPERATURE_SCALE = 10_000;
 
