@@ -64,7 +64,7 @@ export function resolveConfig<T extends CommonConfig>(
 
 /** The name under which commander reports a flag: `--log-level <level>` as `logLevel`. */
 export function flagName(flag: string): string {
-  const long = /--([a-z-]+)/.exec(flag)?.[1] ?? "";
+  const long = /--([a-z0-9-]+)/.exec(flag)?.[1] ?? "";
   return long.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
 }
 

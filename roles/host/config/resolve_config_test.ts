@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Option } from "@commander-js/extra-typings";
 import fc from "fast-check";
 import { LloomError } from "@lloom/core/errors";
 import { CLIENT_SETTINGS } from "./client_settings.ts";
@@ -173,6 +174,15 @@ Deno.test("lists come from one value, from commas, and from repeated flags", () 
   assert.deepEqual(nodes({}), [one]);
   assert.deepEqual(nodes({ env: { LLOOM_BOOTSTRAP_NODES: `${one}, ${two},` } }), [one, two]);
   assert.deepEqual(nodes({ flags: { bootstrapNodes: [one, two] } }), [one, two]);
+});
+
+Deno.test("every setting's flag is looked for under the name that commander gives it", () => {
+  for (const { table } of [CLIENT_SETTINGS, EXECUTOR_SETTINGS, VALIDATOR_SETTINGS]) {
+    for (const [, { flag }] of singleSettings(table as unknown as Record<string, AnyNode>)) {
+      if (flag === undefined) continue;
+      assert.equal(flagName(flag), new Option(flag).attributeName(), flag);
+    }
+  }
 });
 
 Deno.test("no two settings of a role share a variable or a flag", () => {
