@@ -1,5 +1,4 @@
 /** The client as a library. @module */
-import { LloomError } from "@lloom/core/errors";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { Directory, InferClient } from "@lloom/core/net";
 import {
@@ -30,11 +29,9 @@ import type { NetworkConfig } from "@lloom/host/config";
 import { createPeer, type Peer } from "@lloom/host/peer";
 import { getLogger } from "@logtape/logtape";
 import { Completion } from "./completion.ts";
+import { Finder } from "./finder.ts";
 
 const log = getLogger(["lloom", "client"]);
-
-/** What is known of executors is asked anew after this time. */
-const KNOWN_FOR_MS = 10_000;
 
 /** How a client joins the network. */
 export interface LloomClientOptions {
@@ -81,24 +78,26 @@ export interface CompleteOptions {
  */
 export class LloomClient {
   readonly #peer: Peer;
-  readonly #searchTimeoutMs: number;
   readonly #registry: Registry;
-  readonly #directory: Directory;
+  readonly #finder: Finder;
   readonly #infer: InferClient;
   readonly #observations: Observations;
-  /** When the executors of a model, or of all (""), were last asked for. */
-  readonly #askedAt = new Map<string, number>();
 
   private constructor(peer: Peer, searchTimeoutMs: number) {
     const { clock, crypto, node } = peer;
     this.#peer = peer;
-    this.#searchTimeoutMs = searchTimeoutMs;
     this.#registry = new Registry({}, { clock });
-    this.#directory = new Directory({
+    const directory = new Directory({
       node,
       registry: this.#registry,
       clock,
       verifier: crypto,
+    });
+    this.#finder = new Finder(searchTimeoutMs, {
+      directory,
+      registry: this.#registry,
+      clock,
+      peers: () => this.peers,
     });
     this.#observations = new Observations({}, { clock });
     this.#infer = new InferClient({}, {
@@ -164,7 +163,7 @@ export class LloomClient {
 
   /** Models on offer, each summed up over the executors found. */
   async models(filters: OfferFilters = {}, signal?: AbortSignal): Promise<readonly ModelSummary[]> {
-    await this.#search(undefined, signal);
+    await this.#finder.find(undefined, signal);
     const models: ModelSummary[] = [];
     let after: string | undefined;
     do {
@@ -182,7 +181,7 @@ export class LloomClient {
 
   /** Executors that offer a model, or all. */
   async executors(model?: string, signal?: AbortSignal): Promise<readonly RegistryEntry[]> {
-    await this.#search(model, signal);
+    await this.#finder.find(model, signal);
     return model === undefined ? [...this.#registry.entries()] : [...this.#registry.ofModel(model)];
   }
 
@@ -230,6 +229,7 @@ export class LloomClient {
 
   /** Leaves the network. Answers under way break off. */
   async close(): Promise<void> {
+    this.#finder.stop();
     await this.#infer.stop();
     await this.#peer.stop();
   }
@@ -240,7 +240,7 @@ export class LloomClient {
     options: CompleteOptions,
   ): Promise<readonly Candidate[]> {
     const { strategy = { type: "balanced" }, maxInboundPrice, maxOutboundPrice, exclude } = options;
-    await this.#search(chat.model, options.signal);
+    await this.#finder.find(chat.model, options.signal);
     const { clock } = this.#peer;
     const entries = this.#registry.ofModel(chat.model);
     const candidates = candidatesOf(entries, chat.model, this.#observations);
@@ -261,19 +261,5 @@ export class LloomClient {
     const { prefer = [] } = options;
     const preferred = prefer.flatMap((name) => selected.filter((one) => isNamed(one, name)));
     return [...new Set([...preferred, ...selected])];
-  }
-
-  /** Looks for executors, unless that was done lately. */
-  async #search(model: string | undefined, signal?: AbortSignal): Promise<void> {
-    const now = this.#peer.clock.now();
-    const key = model ?? "";
-    if (now - (this.#askedAt.get(key) ?? -Infinity) < KNOWN_FOR_MS) return;
-    const timeout = AbortSignal.timeout(this.#searchTimeoutMs);
-    const within = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
-    const found = await this.#directory.find(model === undefined ? {} : { model }, within);
-    if (found.length > 0) this.#askedAt.set(key, now);
-    else if (this.peers === 0) {
-      throw new LloomError("peer_unreachable", "join network: no bootstrap node answers");
-    }
   }
 }
