@@ -77,18 +77,27 @@ export class Directory {
     const { clock } = this.#components;
     let pauseMs = FIRST_ROUND_MS;
     let deniedAt: number | undefined;
-    for (;;) {
-      const round = new Round(wanted, this.#components, signal);
-      const found = await round.run();
-      if (found.length > 0) return found;
-      if (round.isDenied) deniedAt ??= clock.now();
-      if (deniedAt !== undefined && clock.now() - deniedAt >= DENIED_MS) return [];
-      if (!signal.aborted) await this.#pause(pauseMs, signal);
-      pauseMs = Math.min(LAST_ROUND_MS, 2 * pauseMs);
-      if (!signal.aborted) continue;
-      const reason = LloomError.wrap(signal.reason, "aborted");
-      if (reason.code !== "timeout") throw reason;
-      return [];
+    const over = new AbortController();
+    const within = AbortSignal.any([signal, over.signal]);
+    let dht = new DhtSearch(wanted, this.#components, within);
+    try {
+      for (;;) {
+        // A walk of the DHT may take many rounds; one that has ended is worth another.
+        if (dht.state === "ended") dht = new DhtSearch(wanted, this.#components, within);
+        const round = new Round(wanted, dht, 2 * pauseMs, this.#components, signal);
+        const found = await round.run();
+        if (found.length > 0) return found;
+        if (round.isDenied) deniedAt ??= clock.now();
+        if (deniedAt !== undefined && clock.now() - deniedAt >= DENIED_MS) return [];
+        if (!signal.aborted) await this.#pause(pauseMs, signal);
+        pauseMs = Math.min(LAST_ROUND_MS, 2 * pauseMs);
+        if (!signal.aborted) continue;
+        const reason = LloomError.wrap(signal.reason, "aborted");
+        if (reason.code !== "timeout") throw reason;
+        return [];
+      }
+    } finally {
+      over.abort(new LloomError("aborted", "find executors: the search is over"));
     }
   }
 
@@ -109,22 +118,69 @@ export class Directory {
   }
 }
 
+/** A walk of the DHT for executors to ask; it goes on while registries are asked round after round. */
+class DhtSearch {
+  readonly peers: PeerTarget[] = [];
+  state: "waiting" | "running" | "ended" = "waiting";
+  /** Told of every peer found, and at the end. */
+  onChange: () => void = () => {};
+  readonly #wanted: Wanted;
+  readonly #components: DirectoryComponents;
+  readonly #signal: AbortSignal;
+
+  constructor(wanted: Wanted, components: DirectoryComponents, signal: AbortSignal) {
+    this.#wanted = wanted;
+    this.#components = components;
+    this.#signal = signal;
+  }
+
+  /** Begins, unless it has begun, or there is nobody to ask. */
+  async start(): Promise<void> {
+    const { node } = this.#components;
+    if (this.state !== "waiting" || node.connections().length === 0) return;
+    this.state = "running";
+    const { model } = this.#wanted;
+    const key: ProviderKey = model === undefined ? roleKey("executor") : modelKey(model);
+    try {
+      for await (const peer of node.findProviders(key, this.#signal)) {
+        this.peers.push(peer);
+        this.onChange();
+      }
+    } catch (thrown) {
+      log.debug("the DHT was asked in vain: {code}", { code: LloomError.wrap(thrown).code });
+    }
+    this.state = "ended";
+    this.onChange();
+  }
+}
+
 /** One round of asking everybody there is. */
 class Round {
   readonly #wanted: Wanted;
+  readonly #dht: DhtSearch;
+  readonly #patienceMs: number;
   readonly #components: DirectoryComponents;
   readonly #asked = new Set<string>();
   readonly #found = new Map<string, RegistryEntry>();
   readonly #over = new AbortController();
   readonly #done = Promise.withResolvers<void>();
   #pending = 0;
-  #dht: "waiting" | "running" | "ended" = "waiting";
   #answers = 0;
   #settling = false;
+  #waiting = false;
   #disarm: (() => void)[] = [];
 
-  constructor(wanted: Wanted, components: DirectoryComponents, signal: AbortSignal) {
+  /** @param patienceMs how long the round waits for the DHT once all registries have answered */
+  constructor(
+    wanted: Wanted,
+    dht: DhtSearch,
+    patienceMs: number,
+    components: DirectoryComponents,
+    signal: AbortSignal,
+  ) {
     this.#wanted = wanted;
+    this.#dht = dht;
+    this.#patienceMs = patienceMs;
     this.#components = components;
     const abort = () => this.#done.resolve();
     if (signal.aborted) abort();
@@ -133,17 +189,23 @@ class Round {
 
   /** Whether registries answered, and neither they nor the DHT knew anybody. */
   get isDenied(): boolean {
-    return this.#answers > 0 && this.#dht === "ended" && this.#found.size === 0;
+    return this.#answers > 0 && this.#dht.state === "ended" && this.#found.size === 0;
   }
 
   async run(): Promise<readonly RegistryEntry[]> {
     const { node } = this.#components;
     const unlisten = node.onPeerConnected((peerId) => this.#ask({ peerId }));
-    this.#arm(DHT_AFTER_MS, () => this.#askDht());
+    this.#arm(DHT_AFTER_MS, () => this.#dht.start());
+    this.#dht.onChange = () => {
+      for (const peer of this.#dht.peers) this.#ask(peer);
+      this.#check();
+    };
+    for (const peer of this.#dht.peers) this.#ask(peer);
     for (const { peerId } of node.connections()) this.#ask({ peerId });
     this.#check();
     await this.#done.promise;
     unlisten();
+    this.#dht.onChange = () => {};
     for (const disarm of this.#disarm) disarm();
     this.#over.abort(new LloomError("aborted", "find executors: the round is over"));
     const found = [...this.#found.values()];
@@ -206,23 +268,6 @@ class Round {
     return model === undefined || announcement.models.some(({ id }) => id === model);
   }
 
-  async #askDht(): Promise<void> {
-    if (this.#dht !== "waiting" || this.#components.node.connections().length === 0) return;
-    this.#dht = "running";
-    const { model } = this.#wanted;
-    const key: ProviderKey = model === undefined ? roleKey("executor") : modelKey(model);
-    try {
-      const { signal } = this.#over;
-      for await (const peer of this.#components.node.findProviders(key, signal)) {
-        this.#ask(peer);
-      }
-    } catch (thrown) {
-      log.debug("the DHT was asked in vain: {code}", { code: LloomError.wrap(thrown).code });
-    }
-    this.#dht = "ended";
-    this.#check();
-  }
-
   /** Ends the round when there is nothing more to wait for. */
   #check(): void {
     if (this.#found.size > 0) {
@@ -232,8 +277,12 @@ class Round {
       return this.#arm(SETTLE_MS, () => this.#done.resolve());
     }
     if (this.#pending > 0) return;
-    if (this.#dht === "waiting") void this.#askDht();
-    else if (this.#dht === "ended") this.#done.resolve();
+    if (this.#dht.state === "ended") return this.#done.resolve();
+    void this.#dht.start();
+    if (this.#waiting || this.#answers === 0) return;
+    // Registries may learn meanwhile of somebody who has just come.
+    this.#waiting = true;
+    this.#arm(this.#patienceMs, () => this.#done.resolve());
   }
 
   #arm(ms: number, fire: () => void): void {
