@@ -27,7 +27,9 @@ export const ERROR_CODES = [
   "feature_unsupported",
   "context_length_exceeded",
   "price_too_low",
-  "payment_required", // priced, and sent without a payment channel
+  "payment_required", // priced, and not paid for
+  "voucher_invalid", // does not pay what it must, or is not the signer's
+  "channel_unusable", // unknown to the chain, closing, closed, or without enough deposit
   "overloaded", // the queue is full; `retryAfterMs` says when to try again
   "rate_limited",
   "shutting_down",
@@ -45,6 +47,14 @@ export const ERROR_CODES = [
   "stream_broken", // the answer ended without its receipt
   "receipt_invalid", // the receipt does not prove what was delivered
   "announcement_stale", // older than one already known from that peer
+  // money, at the client
+  "overcharged", // an executor claims more than it delivered
+  "budget_exceeded", // it would cost more than its owner allows
+  "insufficient_funds", // the account has less than is needed
+  // the chain
+  "chain_unavailable", // no endpoint answers, or answers sensibly
+  "chain_mismatch", // an endpoint of another chain, or without the contract
+  "transaction_failed", // refused, or reverted
   // inside this process
   "worker_crashed",
   "internal",

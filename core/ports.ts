@@ -9,6 +9,7 @@ import type {
   ExecutorAnnouncement,
   LlmRequestCommitment,
   LlmResponseCommitment,
+  Voucher,
 } from "./signing/typed_data.ts";
 
 /** Time, so that tests and simulations can own it. */
@@ -34,6 +35,14 @@ export interface SignedRequest {
 export interface SignedResponse {
   /** What was signed. */
   readonly commitment: LlmResponseCommitment;
+  /** 65 bytes: r, s (low), recovery id 0 or 1. */
+  readonly signature: Uint8Array;
+}
+
+/** A voucher as the channel's signer signed it. */
+export interface SignedVoucher {
+  /** What was signed. */
+  readonly voucher: Voucher;
   /** 65 bytes: r, s (low), recovery id 0 or 1. */
   readonly signature: Uint8Array;
 }

@@ -17,6 +17,8 @@ export const EXIT = {
   refused: 5,
   /** The answer is not proven: its receipt is wrong, or it broke off. */
   unproven: 6,
+  /** Money is missing or not to be spent, or the chain does not do what it must. */
+  money: 7,
   /** Stopped by SIGINT before the work was done (128 + 2). */
   interrupted: 130,
   /** Stopped by SIGTERM before the work was done (128 + 15). */
@@ -46,6 +48,8 @@ const BY_CODE: Readonly<Record<ErrorCode, ExitCode>> = {
   context_length_exceeded: EXIT.refused,
   price_too_low: EXIT.refused,
   payment_required: EXIT.refused,
+  voucher_invalid: EXIT.refused,
+  channel_unusable: EXIT.refused,
   overloaded: EXIT.refused,
   rate_limited: EXIT.refused,
   shutting_down: EXIT.refused,
@@ -61,6 +65,12 @@ const BY_CODE: Readonly<Record<ErrorCode, ExitCode>> = {
   stream_broken: EXIT.unproven,
   receipt_invalid: EXIT.unproven,
   announcement_stale: EXIT.network,
+  overcharged: EXIT.unproven,
+  budget_exceeded: EXIT.money,
+  insufficient_funds: EXIT.money,
+  chain_unavailable: EXIT.money,
+  chain_mismatch: EXIT.configuration,
+  transaction_failed: EXIT.money,
   worker_crashed: EXIT.unexpected,
   internal: EXIT.unexpected,
 };
@@ -80,4 +90,5 @@ Exit codes:
   4    network unreachable, or no executor for the request
   5    request refused, or the model failed
   6    answer not proven by its receipt, or broken off
+  7    money missing or over budget, or the chain failed
   130  interrupted (SIGINT); 143 terminated (SIGTERM)`;
