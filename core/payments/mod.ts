@@ -2,3 +2,8 @@
 export * from "./amounts.ts";
 export * from "./prepay.ts";
 export * from "./ports.ts";
+export * from "./channel.ts";
+export * as buyer from "./buyer.ts";
+export * as seller from "./seller.ts";
+export * from "./merkle.ts";
+export * from "./stores.ts";

@@ -147,6 +147,9 @@ export interface Tab {
   pay(message: VoucherMessage): Promise<Cost>;
   /** Keeps the receipt; on disk when this resolves. Comes before the receipt is sent, and once. */
   settle(receipt: PaidReceipt): Promise<void>;
-  /** The request is over. What was not paid is written off. */
-  close(): Promise<void>;
+  /**
+   * The request is over; what was not paid is written off.
+   * @param owed what was delivered comes to, where there is no receipt; zero where it was refused
+   */
+  close(owed: Cost): Promise<void>;
 }
