@@ -133,7 +133,7 @@ export interface InferenceEnd {
   readonly contentHash: Hash;
   /** Tokens of the prompt. */
   readonly promptTokens: number;
-  /** Tokens of the answer. */
+  /** Tokens of the answer: no more than the commitment's `maxTokens`. */
   readonly completionTokens: number;
   /** Whether the model finished by itself. */
   readonly success: boolean;
@@ -141,8 +141,13 @@ export interface InferenceEnd {
 
 /** Receives an answer. Exactly one of `end` and `fail` is the last call. */
 export interface InferenceSink {
-  /** One or more whole lines of JSON, each ended by a line feed. */
-  batch(lines: Uint8Array): void;
+  /**
+   * A part of the answer.
+   * @param lines one or more whole lines of JSON, each ended by a line feed
+   * @param tokens about how many they hold, never more than their text has bytes: what is paid while
+   * the answer goes on. The exact count comes with the end
+   */
+  batch(lines: Uint8Array, tokens: number): void;
   /** The answer is over: complete, or cut short for the reason in its trailer. */
   end(end: InferenceEnd): void;
   /** There is no answer: nothing was delivered. */

@@ -92,7 +92,7 @@ class ScriptedRun implements InferenceRun {
   say(line: string): void {
     const lines = bytes(line + "\n");
     this.#sent.push(lines);
-    this.#sink.batch(lines);
+    this.#sink.batch(lines, 1);
   }
 
   end(error?: ErrorData): void {

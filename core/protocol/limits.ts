@@ -23,6 +23,11 @@ export const MAX_TRAILER_BYTES = 16 << 10;
  * than its bytes. A client accepts no receipt for more.
  */
 export const TEMPLATE_TOKENS = 4096;
+/**
+ * Tokens of one answer that are no text, such as its role and its end. A client accepts no receipt
+ * for a paid answer of more tokens than its text has bytes, and these.
+ */
+export const UNSEEN_TOKENS = 16;
 /** Longest wait that a peer may ask for: a day. */
 export const MAX_RETRY_AFTER_MS = 86_400_000;
 /**

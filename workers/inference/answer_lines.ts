@@ -5,6 +5,7 @@
 import type { Hash } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import {
+  choiceTextBytes,
   MAX_DELTA_BYTES,
   MAX_RESPONSE_BYTES,
   MAX_RESPONSE_FRAME_BYTES,
@@ -18,6 +19,8 @@ export const MAX_LINE_BYTES = MAX_RESPONSE_FRAME_BYTES - 4096;
 
 /** Least time between two batches: half of what a screen takes to show one. */
 export const PACE_MS = 8;
+/** Of English text; a model's own tokenizer counts what is charged in the end. */
+const BYTES_PER_TOKEN = 4;
 /** Room for a few lines; it grows with what comes at once. */
 const FIRST_BUFFER_BYTES = 2048;
 
@@ -30,19 +33,25 @@ const FIRST_BUFFER_BYTES = 2048;
 export class AnswerLines {
   readonly #encoder = new TextEncoder();
   readonly #keccak: IHasher;
-  readonly #deliver: (lines: Uint8Array<ArrayBuffer>) => void;
+  readonly #deliver: (lines: Uint8Array<ArrayBuffer>, tokens: number) => void;
   #buffer = new Uint8Array(0);
   #used = 0;
+  /** What the lines in the buffer say. */
+  readonly #text = new TextCount();
   #total = 0;
+  #textBytes = 0;
   #unschedule: (() => void) | undefined;
   /** On the clock of `performance.now()`. */
   #flushedAt = -Infinity;
 
   /**
    * @param keccak a keccak-256 at its start
-   * @param deliver receives each batch; it may transfer it
+   * @param deliver receives each batch, and about how many tokens it holds; it may transfer it
    */
-  constructor(keccak: IHasher, deliver: (lines: Uint8Array<ArrayBuffer>) => void) {
+  constructor(
+    keccak: IHasher,
+    deliver: (lines: Uint8Array<ArrayBuffer>, tokens: number) => void,
+  ) {
     this.#keccak = keccak;
     this.#deliver = deliver;
   }
@@ -50,6 +59,11 @@ export class AnswerLines {
   /** Whether there was any line at all. */
   get empty(): boolean {
     return this.#total === 0;
+  }
+
+  /** Bytes of text in all lines: no answer has more tokens that can be seen. */
+  get textBytes(): number {
+    return this.#textBytes;
   }
 
   /** Adds one line. @throws {LloomError} `backend_malformed` if it, or the answer, is too long */
@@ -60,9 +74,10 @@ export class AnswerLines {
       this.flush();
       written = this.#write(line);
     }
-    if (written === undefined) return this.#addLong(this.#encoder.encode(line));
+    if (written === undefined) return this.#addLong(this.#encoder.encode(line), choices);
     this.#grow(written);
     this.#used += written;
+    this.#count(choices);
     this.#schedule();
   }
 
@@ -110,7 +125,7 @@ export class AnswerLines {
     }
   }
 
-  #addLong(line: Uint8Array<ArrayBuffer>): void {
+  #addLong(line: Uint8Array<ArrayBuffer>, choices: readonly unknown[]): void {
     if (line.length > MAX_LINE_BYTES) {
       throw new LloomError(
         "backend_malformed",
@@ -118,7 +133,16 @@ export class AnswerLines {
       );
     }
     this.#grow(line.length);
+    this.#count(choices);
     this.#send(line);
+  }
+
+  #count(choices: readonly unknown[]): void {
+    for (const choice of choices) {
+      const bytes = choiceTextBytes(choice);
+      this.#textBytes += bytes;
+      this.#text.add(bytes);
+    }
   }
 
   #grow(bytes: number): void {
@@ -132,6 +156,28 @@ export class AnswerLines {
     this.#flushedAt = performance.now();
     // Hashed first: whoever receives the batch may transfer it.
     this.#keccak.update(batch);
-    this.#deliver(batch);
+    this.#deliver(batch, this.#text.take());
+  }
+}
+
+/**
+ * About how many tokens a text has: as many as the pieces that a server sent it in, or a fourth of its
+ * bytes where servers join tokens. Never more than its bytes.
+ */
+class TextCount {
+  #pieces = 0;
+  #bytes = 0;
+
+  add(bytes: number): void {
+    if (bytes === 0) return;
+    this.#pieces++;
+    this.#bytes += bytes;
+  }
+
+  /** The tokens since the last call. */
+  take(): number {
+    const tokens = Math.max(this.#pieces, Math.ceil(this.#bytes / BYTES_PER_TOKEN));
+    this.#pieces = this.#bytes = 0;
+    return tokens;
   }
 }

@@ -4,7 +4,13 @@
  */
 import { type ErrorData, LloomError } from "@lloom/core/errors";
 import type { InferenceEnd, InferenceJob, InferenceRun, InferenceSink } from "@lloom/core/ports";
-import { type ChatRequest, encodeTrailer, messageText } from "@lloom/core/protocol";
+import {
+  type ChatRequest,
+  encodeTrailer,
+  messageText,
+  TEMPLATE_TOKENS,
+  UNSEEN_TOKENS,
+} from "@lloom/core/protocol";
 // @ts-types="hash-wasm"
 import { createKeccak, type IHasher } from "hash-wasm/esm";
 import { AnswerLines } from "./answer_lines.ts";
@@ -59,8 +65,9 @@ function checkLength(request: ChatRequest, contextLength: number | undefined): v
 
 /**
  * Runs one request against a backend. Tokens charged are the backend's own count, else the model's
- * tokenizer's, else an estimate, and never more than the commitment's `maxTokens`: what a backend
- * delivers above it is the executor's loss. An answer far above it is stopped, with finish `length`.
+ * tokenizer's, else an estimate, and never more than the commitment's `maxTokens`, nor, where they
+ * have a price, than the answer's text can have: what a backend counts above it is the executor's
+ * loss. An answer far above it is stopped, with finish `length`.
  */
 export class ChatRun implements InferenceRun {
   readonly #job: InferenceJob;
@@ -122,7 +129,10 @@ export class ChatRun implements InferenceRun {
   async #run(keccak: IHasher): Promise<void> {
     const request = checkRequest(this.#job, keccak, this.#components.extraFields);
     checkLength(request, this.#components.contextLength);
-    const lines = new AnswerLines(keccak.init(), (batch) => this.#sink.batch(batch));
+    const lines = new AnswerLines(
+      keccak.init(),
+      (batch, tokens) => this.#sink.batch(batch, tokens),
+    );
     let usage: TokenUsage | undefined;
     let error: LloomError | undefined;
     let overLong = false;
@@ -154,23 +164,32 @@ export class ChatRun implements InferenceRun {
     // What is there need not wait for the counting.
     lines.flush();
     usage ??= await this.#count(request);
-    this.#sink.end(this.#finish(lines, usage, error, overLong));
+    this.#sink.end(this.#finish(lines, request.n, usage, error, overLong));
   }
 
   #finish(
     lines: AnswerLines,
+    answers: number,
     usage: TokenUsage,
     error: LloomError | undefined,
     overLong: boolean,
   ): InferenceEnd {
-    const { maxTokens } = this.#job.commitment;
+    const { commitment, body } = this.#job;
+    const { maxTokens, outboundPrice } = commitment;
     if (overLong || usage.completionTokens > maxTokens) {
       this.#components.warn(
         "the backend wrote more tokens than asked for; the rest is not charged",
       );
     }
-    const { promptTokens, countedBy } = usage;
-    const completionTokens = Math.min(usage.completionTokens, maxTokens);
+    // What a client cannot see it does not pay: reasoning that a server counts and keeps to itself.
+    const seen = lines.textBytes + UNSEEN_TOKENS * answers;
+    if (outboundPrice > 0n && usage.completionTokens > seen) {
+      this.#components.warn("the backend counts tokens that nobody saw; they are not charged");
+    }
+    const payable = outboundPrice > 0n ? Math.min(maxTokens, seen) : maxTokens;
+    const { countedBy } = usage;
+    const promptTokens = Math.min(usage.promptTokens, body.length + TEMPLATE_TOKENS);
+    const completionTokens = Math.min(usage.completionTokens, payable);
     const failure = this.#cancelled ? "cancelled" : "error";
     const reason = overLong ? "length" : this.#text.reason;
     const trailer = encodeTrailer({

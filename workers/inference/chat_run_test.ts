@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
-import { type ChatRequest, decodeTrailer, type Trailer } from "@lloom/core/protocol";
+import {
+  type ChatRequest,
+  decodeTrailer,
+  TEMPLATE_TOKENS,
+  type Trailer,
+  UNSEEN_TOKENS,
+} from "@lloom/core/protocol";
 import type { BackendEvent, ChatBackend, TokenUsage } from "./backends/backend.ts";
 import { ChatRun, type ChatRunOptions } from "./chat_run.ts";
 import { keccakOf, makeJob, RecordingSink } from "./testing/jobs.ts";
@@ -219,6 +225,39 @@ Deno.test("a backend that claims more than maxTokens is paid maxTokens, and the 
   const played = play(new ScriptedBackend([text("a", "stop"), usage(65)]));
   assert.equal((await endOf(played)).completionTokens, 64);
   assert.equal(played.warnings.length, 1);
+});
+
+Deno.test("tokens that nobody saw are counted, but not charged where they have a price", async () => {
+  const events = [text("abcd", "stop"), usage(60)];
+  const free = play(new ScriptedBackend(events));
+  assert.equal((await endOf(free)).completionTokens, 60);
+  assert.equal(free.warnings.length, 0);
+  const priced = play(new ScriptedBackend(events), makeJob({}, { outboundPrice: 1n }));
+  assert.equal((await endOf(priced)).completionTokens, 4 + UNSEEN_TOKENS);
+  assert.equal(priced.warnings.length, 1);
+});
+
+Deno.test("a prompt is charged for no more tokens than a client accepts", async () => {
+  const job = makeJob();
+  const counted = { promptTokens: 1 << 20, completionTokens: 1, countedBy: "backend" } as const;
+  const played = play(new ScriptedBackend([text("a"), { type: "usage", usage: counted }]), job);
+  assert.equal((await endOf(played)).promptTokens, job.body.length + TEMPLATE_TOKENS);
+});
+
+Deno.test("while an answer goes on, its tokens are its pieces, or a fourth of its bytes", async () => {
+  for (
+    const [pieces, tokens] of [
+      [["a", "b", "c"], 3],
+      [["a".repeat(41)], 11],
+      [["", ""], 0],
+      [["é"], 1],
+    ] as const
+  ) {
+    const backend = new ScriptedBackend([...pieces.map((piece) => text(piece)), text("", "stop")]);
+    const played = play(backend);
+    await endOf(played);
+    assert.equal(played.sink.tokens, tokens);
+  }
 });
 
 Deno.test("an answer far above maxTokens is stopped", async () => {

@@ -69,10 +69,10 @@ function start(options: ResolvedOptions<InferenceOptions>): void {
 
 function sinkOf(id: number): InferenceSink {
   return {
-    batch(lines) {
+    batch(lines, tokens) {
       // Batches are whole buffers of their own.
       const whole = lines as Uint8Array<ArrayBuffer>;
-      post({ type: "batch", id, lines: whole }, [whole.buffer]);
+      post({ type: "batch", id, lines: whole, tokens }, [whole.buffer]);
     },
     end(end) {
       runs.delete(id);

@@ -312,7 +312,7 @@ export class InferenceWorker implements Inference {
     const run = this.#active.get(message.id);
     if (message.type === "batch") {
       run?.delivered.push(message.lines);
-      run?.sink.batch(message.lines);
+      run?.sink.batch(message.lines, message.tokens);
     } else if (run === undefined) {
       // A listing that failed, or an answer that was given up.
       if (message.type === "fail") {

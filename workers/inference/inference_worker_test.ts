@@ -369,7 +369,7 @@ Deno.test("a crash fails what was not delivered, ends what was, and what waits g
   const { worker, fakes } = withFakes({ maxConcurrent: 2 });
   const [a, b, c] = [start(worker), start(worker), start(worker)];
   const lines = new TextEncoder().encode('{"choices":[]}\n');
-  fakes[0]!.say({ type: "batch", id: fakes[0]!.runs[0]!, lines });
+  fakes[0]!.say({ type: "batch", id: fakes[0]!.runs[0]!, lines, tokens: 0 });
   const discovery = worker.discover(never());
   assert.ok(fakes[0]!.crash(), "the error would have ended the process");
   assert.ok(fakes[0]!.terminated);

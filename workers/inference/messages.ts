@@ -14,7 +14,12 @@ export type ToTask =
 
 /** From the worker. Every `run` and `models` gets exactly one `end`, `models` or `fail`. */
 export type FromTask =
-  | { readonly type: "batch"; readonly id: number; readonly lines: Uint8Array<ArrayBuffer> }
+  | {
+    readonly type: "batch";
+    readonly id: number;
+    readonly lines: Uint8Array<ArrayBuffer>;
+    readonly tokens: number;
+  }
   | { readonly type: "end"; readonly id: number; readonly end: InferenceEnd }
   | { readonly type: "models"; readonly id: number; readonly models: readonly InferenceModel[] }
   | { readonly type: "fail"; readonly id: number; readonly error: ErrorData }

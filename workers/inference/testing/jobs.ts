@@ -2,7 +2,7 @@
 import { toHex, ZERO_ADDRESS, ZERO_HASH } from "@lloom/core/bytes";
 import type { InferenceEnd, InferenceJob, InferenceSink } from "@lloom/core/ports";
 import type { ErrorData } from "@lloom/core/errors";
-import { readChatRequest, systemPrompt } from "@lloom/core/protocol";
+import { readChatRequest, systemPrompt, textBytes } from "@lloom/core/protocol";
 import {
   type LlmRequestCommitment,
   TEMPERATURE_SCALE,
@@ -60,6 +60,8 @@ export function makeJob(
 /** A sink that keeps what it gets and checks that its contract is kept. */
 export class RecordingSink implements InferenceSink {
   readonly batches: Uint8Array[] = [];
+  /** About how many tokens they were said to hold. */
+  tokens = 0;
   /** Resolves with the last call. */
   readonly over: Promise<{ readonly end?: InferenceEnd; readonly error?: ErrorData }>;
   readonly #over = Promise.withResolvers<
@@ -82,8 +84,10 @@ export class RecordingSink implements InferenceSink {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  batch(lines: Uint8Array): void {
+  batch(lines: Uint8Array, tokens: number): void {
     if (this.#ended) throw new Error("a batch after the end");
+    if (!(tokens <= textBytes(lines))) throw new Error("more tokens than bytes of text");
+    this.tokens += tokens;
     this.batches.push(lines);
     for (const waiter of this.#waiters.splice(0)) waiter();
   }
