@@ -6,6 +6,8 @@
 import type { Address, Hash } from "./bytes.ts";
 import type { ErrorData } from "./errors.ts";
 import type {
+  ChannelTerms,
+  CloseConsent,
   ExecutorAnnouncement,
   LlmRequestCommitment,
   LlmResponseCommitment,
@@ -47,22 +49,44 @@ export interface SignedVoucher {
   readonly signature: Uint8Array;
 }
 
-/** Signs with this node's key. */
+/** What a request on a channel comes with. */
+export interface ChannelPayment {
+  /** What the channel's id is the hash of. */
+  readonly terms: ChannelTerms;
+  /** The newest voucher; absent on a channel where none was needed yet. */
+  readonly voucher?: SignedVoucher;
+}
+
+/**
+ * Signs with this node's key: what is about a channel in its payment domain, all else in the free
+ * one. Without a payment domain, every method rejects what is about a channel as `payment_required`.
+ */
 export interface Signer {
   /** The Ethereum address of the key. */
   readonly address: Address;
   /**
    * Hashes body and system prompt with the salt, and signs the whole.
    * @param systemPrompt empty for none
+   * @param voucher to be signed along, of the same channel
    */
   signRequest(
     draft: RequestDraft,
     body: Uint8Array,
     salt: Uint8Array,
     systemPrompt: string,
-  ): Promise<SignedRequest & { readonly requestHash: Hash }>;
-  /** Signs a receipt. */
-  signResponse(commitment: LlmResponseCommitment): Promise<SignedResponse>;
+    voucher?: Voucher,
+  ): Promise<
+    SignedRequest & { readonly requestHash: Hash; readonly voucher?: SignedVoucher }
+  >;
+  /** Signs a receipt. @param channelId that of the request; zero for a free one */
+  signResponse(
+    commitment: LlmResponseCommitment,
+    channelId: Hash,
+  ): Promise<SignedResponse & { readonly responseHash: Hash }>;
+  /** Signs a voucher. */
+  signVoucher(voucher: Voucher): Promise<SignedVoucher>;
+  /** Signs that a channel may be closed at once. */
+  signConsent(consent: CloseConsent): Promise<Uint8Array>;
   /** Signs an announcement over the hash of its exact bytes. */
   signAnnouncement(
     fields: Omit<ExecutorAnnouncement, "bodyHash" | "executor">,
@@ -70,25 +94,42 @@ export interface Signer {
   ): Promise<Uint8Array>;
 }
 
-/** Checks signatures. Every method throws `signature_invalid` for one that is not canonical. */
+/**
+ * Checks signatures, in the domains that a {@linkcode Signer} uses. Every method throws
+ * `signature_invalid` for one that is not canonical, and `payment_required` for what is about a
+ * channel where there is no payment domain.
+ */
 export interface Verifier {
   /**
    * Who signed a request, having checked that `promptHash` is the hash of `salt` and `body`.
-   * @throws {LloomError} `request_invalid` if it is not
+   * @param payment what came with it, if anything did: checked to be its channel's
+   * @throws {LloomError} `request_invalid` if body or terms are not those that were signed;
+   * `signer_mismatch` if another than the channel's signer signed; `voucher_invalid` if the voucher
+   * is of another channel, or not signed by that signer
    */
   verifyRequest(
     request: SignedRequest,
     body: Uint8Array,
     salt: Uint8Array,
+    payment?: ChannelPayment,
   ): Promise<{ readonly client: Address; readonly requestHash: Hash }>;
   /**
    * Who signed a receipt, having checked that `contentHash` is the hash of the delivered bytes.
    * @param content the delivered bytes, in order
+   * @param channelId that of the request; zero for a free one
    * @throws {LloomError} `receipt_invalid` if it is not
    */
   verifyResponse(
     response: SignedResponse,
     content: readonly Uint8Array[],
+    channelId: Hash,
+  ): Promise<{ readonly executor: Address; readonly responseHash: Hash }>;
+  /** Who signed a voucher. The caller compares it with the signer that the channel's terms name. */
+  verifyVoucher(signed: SignedVoucher): Promise<{ readonly signer: Address }>;
+  /** Who signed a consent. The caller compares it with the executor that the channel's terms name. */
+  verifyConsent(
+    consent: CloseConsent,
+    signature: Uint8Array,
   ): Promise<{ readonly executor: Address }>;
   /** Who signed an announcement. The caller compares it with the `executor` it names. */
   verifyAnnouncement(

@@ -14,7 +14,7 @@ import {
   MAX_MODEL_NAME_BYTES,
   MAX_MODELS_PER_EXECUTOR,
 } from "../protocol/limits.ts";
-import { createSigner, FREE_DOMAIN, noblePrimitives } from "../signing/mod.ts";
+import { createSigner, noblePrimitives } from "../signing/mod.ts";
 import { Announcer, type Offering } from "./announcer.ts";
 import { fitAnnouncement } from "./fit_announcement.ts";
 
@@ -129,7 +129,7 @@ Deno.test("whatever a backend says, what is announced can be read", () => {
 
 Deno.test("an announcer publishes what can be read, signed over those bytes, under growing sequences", async () => {
   const clock = new ManualClock();
-  const signer = createSigner(noblePrimitives, FREE_DOMAIN, new Uint8Array(32).fill(7));
+  const signer = createSigner(noblePrimitives, {}, new Uint8Array(32).fill(7));
   const published: Announcement[] = [];
   let models = [model("x".repeat(300)), model("a")];
   const announcer = new Announcer({}, {

@@ -263,7 +263,11 @@ export class Asking {
         return this.#queue.push(effect.lines);
       case "verify":
         this.#content.push(effect.trailer);
-        this.#components.verifier.verifyResponse(effect.response, this.#content.blocks).then(
+        this.#components.verifier.verifyResponse(
+          effect.response,
+          this.#content.blocks,
+          this.#signed!.commitment.channelId,
+        ).then(
           ({ executor }) => this.#dispatch({ type: "verified", executor }),
           (thrown) =>
             this.#dispatch({ type: "unverified", error: LloomError.wrap(thrown).toData() }),

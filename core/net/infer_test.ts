@@ -23,7 +23,13 @@ import {
 } from "../protocol/infer/mod.ts";
 import { encodeTrailer } from "../protocol/trailer.ts";
 import { draftRequest, randomNonce } from "../session/mod.ts";
-import { createSigner, createVerifier, FREE_DOMAIN, noblePrimitives } from "../signing/mod.ts";
+import {
+  createSigner,
+  createVerifier,
+  FREE_DOMAIN,
+  noblePrimitives,
+  type SigningDomain,
+} from "../signing/mod.ts";
 import { type MemoryStream, memoryStreams } from "../../tests/support/memory_stream.ts";
 import type { InferRequest } from "./asking.ts";
 import { InferClient } from "./infer_client.ts";
@@ -42,9 +48,10 @@ const clock: Clock = {
     return () => clearTimeout(timer);
   },
 };
-const clientSigner = createSigner(noblePrimitives, FREE_DOMAIN, new Uint8Array(32).fill(1));
-const executorSigner = createSigner(noblePrimitives, FREE_DOMAIN, new Uint8Array(32).fill(2));
-const verifier = createVerifier(noblePrimitives, FREE_DOMAIN);
+const payment: SigningDomain = { ...FREE_DOMAIN, chainId: 31337n };
+const clientSigner = createSigner(noblePrimitives, { payment }, new Uint8Array(32).fill(1));
+const executorSigner = createSigner(noblePrimitives, {}, new Uint8Array(32).fill(2));
+const verifier = createVerifier(noblePrimitives, {});
 const executor = { peerId: "executor", address: executorSigner.address };
 const offer: ModelOffer = {
   id: "m",
@@ -306,7 +313,7 @@ Deno.test("large requests are refused while those being served take all the room
 });
 
 Deno.test("one client may ask 64 at once, and leaves room for others when no more fit", async () => {
-  const stranger = createSigner(noblePrimitives, FREE_DOMAIN, new Uint8Array(32).fill(3));
+  const stranger = createSigner(noblePrimitives, {}, new Uint8Array(32).fill(3));
   for (const [maxRequests, share] of [[4, 3], [80, 60], [100, 64], [320, 80]] as const) {
     const { model, connect } = setUp(undefined, {}, { maxRequests });
     const askFrom = async (signer: typeof clientSigner) => {
@@ -535,7 +542,7 @@ Deno.test("a request with a malleated signature is refused: signature_invalid", 
 });
 
 Deno.test("a request signed by another than its sender is refused: signer_mismatch", async () => {
-  const stranger = createSigner(noblePrimitives, FREE_DOMAIN, new Uint8Array(32).fill(3));
+  const stranger = createSigner(noblePrimitives, {}, new Uint8Array(32).fill(3));
   assert.equal(await refusal(await openFrame({}, stranger)), "signer_mismatch");
 });
 

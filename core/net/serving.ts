@@ -151,7 +151,7 @@ export class Serving {
         return this.#run?.cancel(effect.reason);
       case "sign":
         return this.#await(
-          signer.signResponse(effect.commitment),
+          signer.signResponse(effect.commitment, request.commitment.channelId),
           (response) => ({ type: "signed", response }),
           (error) => ({ type: "unsigned", error }),
         );

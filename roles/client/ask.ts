@@ -57,7 +57,7 @@ export async function ask(
     body,
     backend: client.backendOf(receipt.executor.peerId, question.model) ?? "unknown",
     client: client.identity,
-    domain: client.domain,
+    domain: client.domainOf(receipt.request.commitment.channelId),
     ttftMs: (firstMs ?? endMs) - startMs,
     totalMs: endMs - startMs,
   });

@@ -1,4 +1,5 @@
 /** The client as a library. @module */
+import type { Hash } from "@lloom/core/bytes";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { Directory, InferClient } from "@lloom/core/net";
 import {
@@ -24,7 +25,7 @@ import {
   type Strategy,
 } from "@lloom/core/routing";
 import { DEFAULT_MAX_TOKENS, draftRequest, randomNonce } from "@lloom/core/session";
-import type { SigningDomain } from "@lloom/core/signing";
+import { domainOf, type SigningDomain } from "@lloom/core/signing";
 import type { NetworkConfig } from "@lloom/host/config";
 import { createPeer, type Peer } from "@lloom/host/peer";
 import { getLogger } from "@logtape/logtape";
@@ -145,9 +146,9 @@ export class LloomClient {
     return this.#peer.identity;
   }
 
-  /** In which domain it signs. */
-  get domain(): SigningDomain {
-    return this.#peer.domain;
+  /** The domain in which it signs requests on a channel, and checks their receipts. @param channelId zero for a free request */
+  domainOf(channelId: Hash): SigningDomain {
+    return domainOf(channelId, this.#peer.paymentDomain);
   }
 
   /** Peers it is connected to. */

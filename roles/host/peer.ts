@@ -2,7 +2,7 @@
 import type { Identity } from "@lloom/core/identity";
 import { areLoopback, createNode, type LloomNode } from "@lloom/core/net";
 import type { Clock } from "@lloom/core/ports";
-import { FREE_DOMAIN, type SigningDomain } from "@lloom/core/signing";
+import type { SigningDomain } from "@lloom/core/signing";
 import { type CryptoWorkers, startCryptoWorkers } from "@lloom/workers/crypto";
 import type { NetworkConfig } from "./config/common_settings.ts";
 
@@ -30,14 +30,16 @@ export interface PeerOptions {
   readonly gossip: boolean;
   /** Whether workers run with no permissions but those that each needs. */
   readonly sandboxWorkers: boolean;
+  /** Where its payments count; absent without a chain. */
+  readonly payment?: SigningDomain;
 }
 
 /** A running peer. */
 export interface Peer {
   /** Who it is. */
   readonly identity: Identity;
-  /** In which domain it signs. */
-  readonly domain: SigningDomain;
+  /** Where its payments count; absent without a chain. */
+  readonly paymentDomain?: SigningDomain;
   /** The system's. */
   readonly clock: Clock;
   /** Signs and checks in workers. */
@@ -50,9 +52,13 @@ export interface Peer {
 
 /** Makes a peer; its node is not yet started, so that protocols can be registered first. */
 export async function createPeer(identity: Identity, options: PeerOptions): Promise<Peer> {
-  const { network, sandboxWorkers } = options;
+  const { network, sandboxWorkers, payment } = options;
   // The workers start while libp2p loads.
-  const crypto = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: sandboxWorkers });
+  const crypto = startCryptoWorkers({
+    identity,
+    sandbox: sandboxWorkers,
+    ...(payment && { payment }),
+  });
   const relay = network.enableRelay ? options.relay : "none";
   try {
     const node = await createNode({
@@ -73,7 +79,7 @@ export async function createPeer(identity: Identity, options: PeerOptions): Prom
     }, { privateKey: identity.exportPrivateKey(), clock: systemClock });
     return {
       identity,
-      domain: FREE_DOMAIN,
+      ...(payment && { paymentDomain: payment }),
       clock: systemClock,
       crypto,
       node,

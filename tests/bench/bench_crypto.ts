@@ -8,7 +8,7 @@ import process from "node:process";
 import { type Address, toHex, ZERO_HASH } from "@lloom/core/bytes";
 import { generateIdentity } from "@lloom/core/identity";
 import type { Signer, Verifier } from "@lloom/core/ports";
-import { createSigner, createVerifier, FREE_DOMAIN, noblePrimitives } from "@lloom/core/signing";
+import { createSigner, createVerifier, noblePrimitives } from "@lloom/core/signing";
 import { startCryptoWorkers } from "@lloom/workers/crypto";
 
 const WARM_UP_MS = 250;
@@ -75,18 +75,18 @@ const response = {
 
 async function benchmark(subject: Signer & Verifier) {
   const request = await subject.signRequest(draft, body, salt, "");
-  const receipt = await subject.signResponse(response);
+  const receipt = await subject.signResponse(response, ZERO_HASH);
   return {
     signRequest: await measure(() => subject.signRequest(draft, body, salt, "")),
     verifyRequest: await measure(() => subject.verifyRequest(request, body, salt)),
-    verifyResponse: await measure(() => subject.verifyResponse(receipt, content)),
+    verifyResponse: await measure(() => subject.verifyResponse(receipt, content, ZERO_HASH)),
   };
 }
 
 async function withWorkers(size: number) {
   const started = performance.now();
-  const workers = startCryptoWorkers({ domain: FREE_DOMAIN, identity, size, sandbox: true });
-  await workers.signResponse(response);
+  const workers = startCryptoWorkers({ identity, size, sandbox: true });
+  await workers.signResponse(response, ZERO_HASH);
   const firstSignatureMs = Math.round(performance.now() - started);
   try {
     return { firstSignatureMs, ...await benchmark(workers) };
@@ -101,8 +101,8 @@ export type CryptoResult = Awaited<ReturnType<typeof benchCrypto>>;
 /** Measures all. */
 export async function benchCrypto() {
   const inline = await benchmark({
-    ...createSigner(noblePrimitives, FREE_DOMAIN, identity.exportPrivateKey()),
-    ...createVerifier(noblePrimitives, FREE_DOMAIN),
+    ...createSigner(noblePrimitives, {}, identity.exportPrivateKey()),
+    ...createVerifier(noblePrimitives, {}),
   });
   const worker = await withWorkers(1);
   const workers = await withWorkers(2);

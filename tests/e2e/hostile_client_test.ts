@@ -13,7 +13,7 @@ import {
   MAX_REQUEST_FRAME_BYTES,
   REGISTRY_PROTOCOL,
 } from "@lloom/core/protocol";
-import { createSigner, FREE_DOMAIN, noblePrimitives } from "@lloom/core/signing";
+import { createSigner, noblePrimitives } from "@lloom/core/signing";
 import { systemClock } from "@lloom/host/peer";
 import { ask, chat } from "../support/asking.ts";
 import { executor as announcer } from "../support/executor.ts";
@@ -143,7 +143,7 @@ for (
 test("a request signed by another than its sender is refused as signer_mismatch", async () => {
   const stranger = createSigner(
     noblePrimitives,
-    FREE_DOMAIN,
+    {},
     generateIdentity().exportPrivateKey(),
   );
   const stream = await connect();

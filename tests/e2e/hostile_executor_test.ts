@@ -22,12 +22,7 @@ import {
   REGISTRY_PROTOCOL,
 } from "@lloom/core/protocol";
 import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
-import {
-  createSigner,
-  FREE_DOMAIN,
-  type LlmResponseCommitment,
-  noblePrimitives,
-} from "@lloom/core/signing";
+import { createSigner, type LlmResponseCommitment, noblePrimitives } from "@lloom/core/signing";
 import { systemClock } from "@lloom/host/peer";
 import { keccak_256 } from "@noble/hashes/sha3";
 import { chat } from "../support/asking.ts";
@@ -64,7 +59,7 @@ class HostileExecutor implements AsyncDisposable {
   static async start(): Promise<HostileExecutor> {
     const identity = generateIdentity();
     const key = identity.exportPrivateKey();
-    const signer = createSigner(noblePrimitives, FREE_DOMAIN, key);
+    const signer = createSigner(noblePrimitives, {}, key);
     const node = await createNode(
       { listen: [LOOPBACK], dht: "server", loopbackOnly: true },
       { privateKey: key, clock: systemClock },
@@ -105,7 +100,7 @@ class HostileExecutor implements AsyncDisposable {
                 timestamp: BigInt(Math.floor(Date.now() / 1000)),
                 success: true,
                 ...change,
-              }),
+              }, open.request.commitment.channelId),
             }),
         });
       }
@@ -234,7 +229,7 @@ refuses(
 refuses("a receipt signed by another", "signer_mismatch", async (asked) => {
   const stranger = createSigner(
     noblePrimitives,
-    FREE_DOMAIN,
+    {},
     generateIdentity().exportPrivateKey(),
   );
   asked.stream.send(encodeAccept(asked));
@@ -251,7 +246,7 @@ refuses("a receipt signed by another", "signer_mismatch", async (asked) => {
     outboundPrice: 0n,
     timestamp: BigInt(Math.floor(Date.now() / 1000)),
     success: true,
-  });
+  }, asked.open.request.commitment.channelId);
   asked.stream.send(encodeReceipt({ trailer: TRAILER, response }));
 });
 refuses("an answer without a receipt", "stream_broken", async ({ requestHash, stream }) => {

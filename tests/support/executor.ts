@@ -9,10 +9,10 @@ import {
   type ModelOffer,
   type SignedAnnouncement,
 } from "@lloom/core/protocol";
-import { createSigner, createVerifier, FREE_DOMAIN, noblePrimitives } from "@lloom/core/signing";
+import { createSigner, createVerifier, noblePrimitives } from "@lloom/core/signing";
 
 /** Verifies what {@linkcode executor} signs. */
-export const verifier: Verifier = createVerifier(noblePrimitives, FREE_DOMAIN);
+export const verifier: Verifier = createVerifier(noblePrimitives, {});
 
 /** What an announcement should say differently, and when it is made. */
 export type AnnounceChange = Partial<Announcement> & Pick<Announcement, "timestamp">;
@@ -44,7 +44,7 @@ export function offer(change: Partial<ModelOffer> = {}): ModelOffer {
 export function executor(): TestExecutor {
   const identity = generateIdentity();
   const { peerId, address } = identity;
-  const signer = createSigner(noblePrimitives, FREE_DOMAIN, identity.exportPrivateKey());
+  const signer = createSigner(noblePrimitives, {}, identity.exportPrivateKey());
   const announcement = (change: AnnounceChange): Announcement => ({
     kind: "update",
     peerId,

@@ -3,7 +3,7 @@ import type { Stream } from "@libp2p/interface";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { FrameStream } from "@lloom/core/net";
 import { encodeFrames } from "@lloom/core/protocol";
-import { createSigner, FREE_DOMAIN, noblePrimitives } from "@lloom/core/signing";
+import { createSigner, noblePrimitives } from "@lloom/core/signing";
 import type { Signer } from "@lloom/core/ports";
 import type { Libp2p } from "libp2p";
 import { libp2pConfig } from "../../core/net/libp2p_config.ts";
@@ -33,7 +33,7 @@ export class RawPeer implements AsyncDisposable {
 
   private constructor(identity: Identity, libp2p: Libp2p, modules: Modules) {
     this.identity = identity;
-    this.signer = createSigner(noblePrimitives, FREE_DOMAIN, identity.exportPrivateKey());
+    this.signer = createSigner(noblePrimitives, {}, identity.exportPrivateKey());
     this.#libp2p = libp2p;
     this.#modules = modules;
   }

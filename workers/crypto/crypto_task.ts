@@ -1,19 +1,19 @@
 /** Entry of the crypto worker. It needs no permission. @module */
-import { createSigner, createVerifier, type SigningDomain } from "@lloom/core/signing";
+import { createSigner, createVerifier, type SigningDomains } from "@lloom/core/signing";
 import { serve } from "../serve.ts";
 import { createWasmPrimitives } from "./wasm_primitives.ts";
 
 /** What the worker is told when it starts. */
 export interface CryptoInit {
-  readonly domain: SigningDomain;
+  readonly domains: SigningDomains;
   /** 32 bytes. */
   readonly privateKey: Uint8Array;
 }
 
-serve<CryptoInit>(async ({ domain, privateKey }) => {
+serve<CryptoInit>(async ({ domains, privateKey }) => {
   const primitives = await createWasmPrimitives();
-  const verifier = createVerifier(primitives, domain);
-  const signer = createSigner(primitives, domain, privateKey);
+  const verifier = createVerifier(primitives, domains);
+  const signer = createSigner(primitives, domains, privateKey);
   return new Map(Object.entries({ ...verifier, ...signer }).filter(isMethod));
 });
 

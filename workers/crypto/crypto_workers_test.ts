@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { generateIdentity } from "@lloom/core/identity";
-import { FREE_DOMAIN } from "@lloom/core/signing";
 import { startCryptoWorkers } from "./crypto_workers.ts";
 
 const identity = generateIdentity();
@@ -8,7 +7,7 @@ const fields = { peerId: identity.peerId, timestamp: 1n, sequence: 1n };
 const body = new Uint8Array(10);
 
 Deno.test("calls made before a worker is up are answered", async () => {
-  const workers = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: true });
+  const workers = startCryptoWorkers({ identity, sandbox: true });
   const signature = await workers.signAnnouncement(fields, body);
   assert.equal(signature.length, 65);
   workers.stop();
@@ -16,7 +15,6 @@ Deno.test("calls made before a worker is up are answered", async () => {
 
 Deno.test("calls beyond the queue are refused as overloaded until it drains", async () => {
   const workers = startCryptoWorkers({
-    domain: FREE_DOMAIN,
     identity,
     size: 1,
     sandbox: true,
@@ -30,7 +28,7 @@ Deno.test("calls beyond the queue are refused as overloaded until it drains", as
 });
 
 Deno.test("stop fails what is under way, and lets the process end", async () => {
-  const workers = startCryptoWorkers({ domain: FREE_DOMAIN, identity, sandbox: true });
+  const workers = startCryptoWorkers({ identity, sandbox: true });
   const call = workers.signAnnouncement(fields, body);
   workers.stop();
   await assert.rejects(call, { code: "shutting_down" });
