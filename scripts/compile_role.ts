@@ -21,6 +21,7 @@ export const INCLUDED: Readonly<Record<RoleName, readonly string[]>> = {
     "workers/inference/backends/embedded/lloom-demo.q8_0.gguf",
   ],
   validator: ["workers/crypto/crypto_task.ts"],
+  faucet: [],
 };
 
 /** What to compile, and how. Paths may be relative: they count from where the program is run. */
@@ -62,7 +63,7 @@ if (import.meta.main) {
     )
     .addArgument(
       new Argument("<role>", "what to compile").choices(
-        ["client", "executor", "validator"] as const,
+        ["client", "executor", "validator", "faucet"] as const,
       ),
     )
     .option("--output <file>", "file to write; default: dist/lloom-<role>")

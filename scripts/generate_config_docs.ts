@@ -6,6 +6,7 @@ import {
   CLIENT_SETTINGS,
   configurationManual,
   EXECUTOR_SETTINGS,
+  FAUCET_SETTINGS,
   VALIDATOR_SETTINGS,
 } from "@lloom/host/config";
 
@@ -30,6 +31,7 @@ export function configurationPage(): string {
     configurationManual(CLIENT_SETTINGS),
     configurationManual(EXECUTOR_SETTINGS),
     configurationManual(VALIDATOR_SETTINGS),
+    configurationManual(FAUCET_SETTINGS),
   ].join("\n").trimEnd() + "\n";
 }
 

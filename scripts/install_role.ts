@@ -69,7 +69,7 @@ if (import.meta.main) {
     .description("Installs a role as a command with exactly the permissions of its manifest.")
     .addArgument(
       new Argument("<role>", "what to install").choices(
-        ["client", "executor", "validator"] as const,
+        ["client", "executor", "validator", "faucet"] as const,
       ),
     )
     .option("--name <name>", "name of the command; default: lloom-<role>")

@@ -7,9 +7,15 @@
 import type { RoleName } from "./config/common_settings.ts";
 import client from "./manifests/client.json" with { type: "json" };
 import executor from "./manifests/executor.json" with { type: "json" };
+import faucet from "./manifests/faucet.json" with { type: "json" };
 import validator from "./manifests/validator.json" with { type: "json" };
 
-const MANIFESTS: Readonly<Record<RoleName, PermissionManifest>> = { client, executor, validator };
+const MANIFESTS: Readonly<Record<RoleName, PermissionManifest>> = {
+  client,
+  executor,
+  validator,
+  faucet,
+};
 
 /** One role's manifest. */
 export interface PermissionManifest {

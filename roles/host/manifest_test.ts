@@ -7,7 +7,7 @@ const VALUES: ManifestValues = { code: ["/code"], data: ["/data"], config: [], e
 const ROOT = new URL("../../", import.meta.url);
 const PROBE = new URL("tests/support/permission_probe.ts", ROOT).pathname;
 const PROGRAM = new URL("tests/support/host_program.ts", ROOT).pathname;
-const ROLES = ["client", "executor", "validator"] as const;
+const ROLES = ["client", "executor", "validator", "faucet"] as const;
 
 Deno.test("placeholders are filled in, and an empty list never becomes a permission for all", () => {
   const manifest = {

@@ -1,6 +1,12 @@
 /** The client's settings. @module */
 import { MAX_MODEL_NAME_BYTES } from "@lloom/core/protocol";
-import { type CommonConfig, commonSettings } from "./common_settings.ts";
+import {
+  checkBlockchain,
+  commonSettings,
+  networkSettings,
+  type PeerConfig,
+} from "./common_settings.ts";
+import { CLIENT_PAYMENTS, type ClientPaymentsConfig } from "./payment_settings.ts";
 import type { RoleSettings } from "./role_settings.ts";
 import {
   type Group,
@@ -58,11 +64,13 @@ export interface SelectionConfig {
 }
 
 /** A client's configuration. */
-export interface ClientConfig extends CommonConfig {
+export interface ClientConfig extends PeerConfig {
   /** `[client]` */
   readonly client: { readonly defaults: RequestDefaults };
   /** `[executor_selection]` */
   readonly executorSelection: SelectionConfig;
+  /** `[payments]` */
+  readonly payments: ClientPaymentsConfig;
 }
 
 const DEFAULTS: Group<RequestDefaults> = {
@@ -142,28 +150,32 @@ const SELECTION: Group<SelectionConfig> = {
 /** The client's settings and their rules. */
 export const CLIENT_SETTINGS: RoleSettings<ClientConfig> = {
   role: "client",
-  listens: false,
   table: {
-    ...commonSettings({
+    network: networkSettings({
       port: undefined,
       maxConnections: 100,
       relay: true,
-      logLevel: "warning",
     }),
+    ...commonSettings({ logLevel: "warning" }),
     client: {
       kind: "group",
       doc: "What the client asks for.",
       table: { defaults: DEFAULTS },
     },
     executorSelection: SELECTION,
+    payments: CLIENT_PAYMENTS,
   },
   check(config, refuse) {
+    checkBlockchain(config, refuse);
     const { strategy, preferredExecutors, weights } = config.executorSelection;
     if (strategy === "specific" && preferredExecutors.length === 0) {
       refuse("executor_selection.preferred_executors", "must not be empty for strategy specific");
     }
     if (weights.price + weights.latency + weights.reliability + weights.load === 0) {
       refuse("executor_selection.weights", "must not all be 0");
+    }
+    if (config.payments.closeDelay > config.payments.maxCloseDelay) {
+      refuse("payments.close_delay", "must be at most payments.max_close_delay");
     }
   },
 };

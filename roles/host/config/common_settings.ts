@@ -1,5 +1,8 @@
-/** The settings that every role has. @module */
+/** The settings that every role has, and those that every peer has. @module */
+import { LLOOM_CHANNELS_ADDRESS } from "@lloom/contracts";
+import { type Address, ZERO_ADDRESS } from "@lloom/core/bytes";
 import {
+  address,
   flag,
   type Group,
   integer,
@@ -13,7 +16,7 @@ import {
 } from "./setting.ts";
 
 /** The roles a node can have. */
-export type RoleName = "client" | "executor" | "validator";
+export type RoleName = "client" | "executor" | "validator" | "faucet";
 
 /** Severity below which log records are dropped. */
 export type LogLevel = "trace" | "debug" | "info" | "warning" | "error" | "fatal";
@@ -62,20 +65,22 @@ export interface StorageConfig {
   readonly dataDir: string;
 }
 
-/** `[blockchain]`; all absent on a network without a chain. */
+/** `[blockchain]` */
 export interface BlockchainConfig {
-  /** URL of the chain's JSON-RPC. */
-  readonly rpcUrl: string | undefined;
-  /** Address of the verifying contract. */
-  readonly contractAddress: string | undefined;
-  /** Number of the chain, as in EIP-155. */
+  /** URLs of nodes of the chain, in order of preference; empty on a network without a chain. */
+  readonly rpcUrls: readonly string[];
+  /** Number of the chain, as in EIP-155; absent where there is no chain. */
   readonly chainId: number | undefined;
+  /** Address of `LloomChannels`, lower-case. */
+  readonly contractAddress: Address;
+  /** The ERC-20 token that is paid with, lower-case; zero for the chain's native coin. */
+  readonly asset: Address;
+  /** Blocks from the one with a transaction on, that one included, until it counts as final. */
+  readonly confirmations: number;
 }
 
 /** What every role's configuration has. */
 export interface CommonConfig {
-  /** `[network]` */
-  readonly network: NetworkConfig;
   /** `[identity]` */
   readonly identity: IdentityConfig;
   /** `[logging]` */
@@ -86,8 +91,20 @@ export interface CommonConfig {
   readonly blockchain: BlockchainConfig;
 }
 
+/** What the configuration of a role that is a peer has besides. */
+export interface PeerConfig extends CommonConfig {
+  /** `[network]` */
+  readonly network: NetworkConfig;
+}
+
 /** What differs between roles in the common settings. */
 export interface CommonDefaults {
+  /** Least severe log record shown by default: a command's output should not drown in its log. */
+  readonly logLevel: LogLevel;
+}
+
+/** What differs between roles that are peers in the settings of the network. */
+export interface NetworkDefaults {
   /** TCP port to listen on by default; undefined for a role that does not listen. */
   readonly port: number | undefined;
   /** The flag that sets the port. @default `--port <number>` */
@@ -96,19 +113,14 @@ export interface CommonDefaults {
   readonly maxConnections: number;
   /** Whether the role takes part in relaying by default. */
   readonly relay: boolean;
-  /** Least severe log record shown by default: a command's output should not drown in its log. */
-  readonly logLevel: LogLevel;
 }
 
 /** A path that need not exist yet. */
 const PATH = text(4096, "a path");
 
-/** The common tables of one role. */
-export type CommonTable = { readonly [K in keyof CommonConfig]: Group<CommonConfig[K]> };
-
-/** The settings that every role has, with one role's defaults. */
-export function commonSettings(defaults: CommonDefaults): CommonTable {
-  const network: Group<NetworkConfig> = {
+/** `[network]`, with one role's defaults. */
+export function networkSettings(defaults: NetworkDefaults): Group<NetworkConfig> {
+  return {
     kind: "group",
     doc: "How this node reaches others, and they it.",
     table: {
@@ -161,6 +173,13 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
       ),
     },
   };
+}
+
+/** The common tables of one role. */
+export type CommonTable = { readonly [K in keyof CommonConfig]: Group<CommonConfig[K]> };
+
+/** The settings that every role has, with one role's defaults. */
+export function commonSettings(defaults: CommonDefaults): CommonTable {
   const identity: Group<IdentityConfig> = {
     kind: "group",
     doc: "The key that is both this node's PeerId and its Ethereum address.",
@@ -219,31 +238,44 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
   const blockchain: Group<BlockchainConfig> = {
     kind: "group",
     doc:
-      "The chain that payments will settle on. Checked, but not used yet: this version serves free " +
-      "requests only.",
+      "The chain that payments settle on. Without `rpc_urls` there is none, and nothing is paid.",
     table: {
-      rpcUrl: setting(
-        pattern(/^(?:https?|wss?):\/\/[^\s]{1,2040}$/, "an http, https, ws or wss URL"),
-        undefined,
-        "JSON-RPC endpoint of an Ethereum node; not used yet.",
-        { env: "LLOOM_RPC_URL", flag: "--rpc-url <url>" },
-      ),
-      contractAddress: setting(
-        pattern(/^0x[0-9a-fA-F]{40}$/, "0x and 40 hexadecimal digits"),
-        undefined,
-        "Address of the payment contract; not used yet.",
-        { env: "LLOOM_CONTRACT_ADDRESS", flag: "--contract-address <address>" },
+      rpcUrls: setting(
+        list(
+          pattern(/^(?:https?|wss?):\/\/[^\s,]{1,2040}$/, "an http, https, ws or wss URL"),
+          8,
+        ),
+        [],
+        "JSON-RPC endpoints of the chain, in order of preference.",
+        { env: "LLOOM_RPC_URL", flag: "--rpc-url <url...>", alias: "rpc_url" },
       ),
       chainId: setting(
         integer(1, Number.MAX_SAFE_INTEGER),
         undefined,
-        "Chain id of the payment contract; not used yet.",
+        "Chain id; required with `rpc_urls`, and every endpoint must be of this chain.",
         { env: "LLOOM_CHAIN_ID" },
+      ),
+      contractAddress: setting(
+        address(),
+        LLOOM_CHANNELS_ADDRESS.toLowerCase() as Address,
+        "Address of the payment contract.",
+        { env: "LLOOM_CONTRACT_ADDRESS", flag: "--contract-address <address>" },
+      ),
+      asset: setting(
+        address(),
+        ZERO_ADDRESS,
+        "The ERC-20 token to pay with.",
+        { env: "LLOOM_ASSET", fallbackText: "the chain's native coin" },
+      ),
+      confirmations: setting(
+        integer(1, 1000, "blocks"),
+        3,
+        "Blocks until a transaction counts as final, its own included; 1 for a chain of tests.",
+        { env: "LLOOM_CONFIRMATIONS" },
       ),
     },
   };
   return {
-    network,
     identity,
     logging,
     storage: {
@@ -260,4 +292,21 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
     },
     blockchain,
   };
+}
+
+/** The rule of `[blockchain]`, for a role's `check`. */
+export function checkBlockchain(
+  { blockchain }: CommonConfig,
+  refuse: (key: string, problem: string) => never,
+): void {
+  if (blockchain.rpcUrls.length > 0 && blockchain.chainId === undefined) {
+    refuse("blockchain.chain_id", "must be given with blockchain.rpc_urls");
+  }
+}
+
+/** A configuration that says where to listen, if only by its port. */
+export function withListenAddress<T extends PeerConfig>(config: T): T {
+  if (config.network.listenAddresses.length > 0) return config;
+  const listenAddresses = [`/ip4/0.0.0.0/tcp/${config.network.port}`];
+  return { ...config, network: { ...config.network, listenAddresses } };
 }

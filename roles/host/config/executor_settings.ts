@@ -1,6 +1,13 @@
 /** The executor's settings. @module */
 import { MAX_MODEL_NAME_BYTES, MAX_MODELS_PER_EXECUTOR } from "@lloom/core/protocol";
-import { type CommonConfig, commonSettings } from "./common_settings.ts";
+import {
+  checkBlockchain,
+  commonSettings,
+  networkSettings,
+  type PeerConfig,
+  withListenAddress,
+} from "./common_settings.ts";
+import { EXECUTOR_PAYMENTS, type ExecutorPaymentsConfig } from "./payment_settings.ts";
 import type { RoleSettings } from "./role_settings.ts";
 import {
   type Group,
@@ -88,13 +95,15 @@ export interface ServiceConfig {
 }
 
 /** An executor's configuration. */
-export interface ExecutorConfig extends CommonConfig {
+export interface ExecutorConfig extends PeerConfig {
   /** `[[llm_backends]]` */
   readonly llmBackends: readonly BackendConfig[];
   /** `[pricing]` */
   readonly pricing: PricingConfig;
   /** `[executor]` */
   readonly executor: ServiceConfig;
+  /** `[payments]` */
+  readonly payments: ExecutorPaymentsConfig;
 }
 
 /** A model's name. */
@@ -248,19 +257,21 @@ const SERVICE: Group<ServiceConfig> = {
 /** The executor's settings and their rules. */
 export const EXECUTOR_SETTINGS: RoleSettings<ExecutorConfig> = {
   role: "executor",
-  listens: true,
+  complete: withListenAddress,
   table: {
-    ...commonSettings({
+    network: networkSettings({
       port: 9001,
       maxConnections: 1000,
       relay: true,
-      logLevel: "info",
     }),
+    ...commonSettings({ logLevel: "info" }),
     llmBackends: BACKENDS,
     pricing: PRICING,
     executor: SERVICE,
+    payments: EXECUTOR_PAYMENTS,
   },
   check(config, refuse, warn) {
+    checkBlockchain(config, refuse);
     const names = new Set<string>();
     for (const [index, backend] of config.llmBackends.entries()) {
       const at = `llm_backends[${index}]`;

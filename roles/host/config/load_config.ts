@@ -9,10 +9,13 @@ import type { RoleSettings } from "./role_settings.ts";
 /** A configuration with hundreds of models fits; a larger file is some other file. */
 const MAX_CONFIG_BYTES = 1 << 20;
 
+/** Variables of our own that hold secrets. */
+const SECRETS = ["LLOOM_PRIVATE_KEY", "LLOOM_SMTP_PASSWORD"];
+
 /**
  * Reads flags, `LLOOM_*` variables and the configuration file: `--config`, else `LLOOM_CONFIG_FILE`,
  * else `config.toml` in the data directory if there is one.
- * `LLOOM_PRIVATE_KEY` is taken out of the environment, so that nothing started later inherits it.
+ * Secrets are taken out of the environment, so that nothing started later inherits them.
  * @param flags as commander gives them; besides the settings' own, `config` and `debug` count
  * @throws {LloomError} `config_invalid`
  */
@@ -59,7 +62,7 @@ function text(value: unknown): string | undefined {
 function readEnvironment(): Readonly<Record<string, string>> {
   try {
     const env = Deno.env.toObject();
-    if (env["LLOOM_PRIVATE_KEY"] !== undefined) Deno.env.delete("LLOOM_PRIVATE_KEY");
+    for (const name of SECRETS) if (env[name] !== undefined) Deno.env.delete(name);
     return env;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotCapable)) throw error;

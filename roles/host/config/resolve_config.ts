@@ -50,7 +50,7 @@ export function resolveConfig<T extends CommonConfig>(
   const document = sources.file === undefined ? {} : parseToml(sources.file.text, where);
   const reader = new Reader(where, sources);
   const resolved = reader.group(root, document, "") as unknown as T;
-  const config = settings.listens ? withListenAddress(resolved) : resolved;
+  const config = settings.complete?.(resolved) ?? resolved;
   settings.check(
     config,
     (key, problem) => {
@@ -203,12 +203,6 @@ class Reader {
 function quote(key: string): string {
   const short = key.length > 64 ? `${key.slice(0, 64)}…` : key;
   return /^[A-Za-z0-9_-]+$/.test(short) ? short : JSON.stringify(short);
-}
-
-function withListenAddress<T extends CommonConfig>(config: T): T {
-  if (config.network.listenAddresses.length > 0) return config;
-  const listenAddresses = [`/ip4/0.0.0.0/tcp/${config.network.port}`];
-  return { ...config, network: { ...config.network, listenAddresses } };
 }
 
 /** A misspelt variable would be ignored in silence: worth a line, but no reason not to start. */

@@ -8,8 +8,8 @@ export interface RoleSettings<T extends CommonConfig> {
   readonly role: RoleName;
   /** Every setting. */
   readonly table: Table<T>;
-  /** Whether the role accepts connections, so that a port becomes a listen address. */
-  readonly listens: boolean;
+  /** Fills in what follows from other settings. */
+  readonly complete?: (config: T) => T;
   /**
    * Rules between keys, each value being valid on its own.
    * @param refuse throws `config_invalid` for a key

@@ -4,6 +4,7 @@
  * are all derived from it.
  * @module
  */
+import type { Address } from "@lloom/core/bytes";
 
 /** One value: how it is read, checked, and described. */
 export interface Setting<T> {
@@ -153,6 +154,18 @@ export function pattern(form: RegExp, allowed: string): ValueType<string> {
   return {
     allowed,
     parse: (raw) => (typeof raw === "string" && form.test(raw) ? raw : undefined),
+    fromText: (value) => value,
+  };
+}
+
+/** An Ethereum address, of whatever case, as lower-case text. */
+export function address(): ValueType<Address> {
+  return {
+    allowed: "0x and 40 hexadecimal digits",
+    parse: (raw) =>
+      typeof raw === "string" && /^0x[0-9a-fA-F]{40}$/.test(raw)
+        ? raw.toLowerCase() as Address
+        : undefined,
     fromText: (value) => value,
   };
 }

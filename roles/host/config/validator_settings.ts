@@ -5,7 +5,13 @@ import {
   MAX_MODELS_PER_EXECUTOR,
   STALE_AFTER_MS,
 } from "@lloom/core/protocol";
-import { type CommonConfig, commonSettings } from "./common_settings.ts";
+import {
+  checkBlockchain,
+  commonSettings,
+  networkSettings,
+  type PeerConfig,
+  withListenAddress,
+} from "./common_settings.ts";
 import type { RoleSettings } from "./role_settings.ts";
 import { type Group, integer, setting } from "./setting.ts";
 
@@ -22,7 +28,7 @@ export interface RegistryConfig {
 }
 
 /** A validator's configuration. */
-export interface ValidatorConfig extends CommonConfig {
+export interface ValidatorConfig extends PeerConfig {
   /** `[registry]` */
   readonly registry: RegistryConfig;
 }
@@ -53,18 +59,19 @@ const REGISTRY: Group<RegistryConfig> = {
 /** The validator's settings and their rules. */
 export const VALIDATOR_SETTINGS: RoleSettings<ValidatorConfig> = {
   role: "validator",
-  listens: true,
+  complete: withListenAddress,
   table: {
-    ...commonSettings({
+    network: networkSettings({
       port: 9000,
       portFlag: "--p2p-port <number>",
       maxConnections: 2000,
       relay: true,
-      logLevel: "info",
     }),
+    ...commonSettings({ logLevel: "info" }),
     registry: REGISTRY,
   },
   check(config, refuse) {
+    checkBlockchain(config, refuse);
     if (config.registry.goneSecs < config.registry.staleSecs) {
       refuse("registry.gone_secs", "must be at least registry.stale_secs");
     }
