@@ -1,7 +1,7 @@
 /** `--discover-models` and `--query-model`: what the network offers. @module */
 import { toChecksumAddress } from "@lloom/core/identity";
 import { LloomError } from "@lloom/core/errors";
-import { print, printable, printableJson } from "@lloom/host";
+import { print, printableJson, printTable } from "@lloom/host";
 import type { LloomClient } from "./client.ts";
 
 /**
@@ -85,14 +85,4 @@ function price(amount: bigint): string {
 
 function range({ low, high }: { readonly low: bigint; readonly high: bigint }): string {
   return low === high ? price(low) : `${price(low)}–${price(high)}`;
-}
-
-/** Columns as wide as their widest cell. A peer's text may hold control characters: they are not shown. */
-function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
-  const clean = (cell: string) => printable(cell).replace(/\s/gu, " ");
-  const all = [head, ...rows.map((row) => row.map(clean))];
-  const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]!.length)));
-  for (const row of all) {
-    print(`${row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()}\n`);
-  }
 }
