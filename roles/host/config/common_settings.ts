@@ -75,6 +75,8 @@ export interface BlockchainConfig {
   readonly contractAddress: Address;
   /** The ERC-20 token that is paid with, lower-case; zero for the chain's native coin. */
   readonly asset: Address;
+  /** How people call the native coin. */
+  readonly coin: string;
   /** Blocks from the one with a transaction on, that one included, until it counts as final. */
   readonly confirmations: number;
 }
@@ -253,7 +255,7 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         integer(1, Number.MAX_SAFE_INTEGER),
         undefined,
         "Chain id; required with `rpc_urls`, and every endpoint must be of this chain.",
-        { env: "LLOOM_CHAIN_ID" },
+        { env: "LLOOM_CHAIN_ID", flag: "--chain-id <number>" },
       ),
       contractAddress: setting(
         address(),
@@ -265,7 +267,12 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         address(),
         ZERO_ADDRESS,
         "The ERC-20 token to pay with.",
-        { env: "LLOOM_ASSET", fallbackText: "the chain's native coin" },
+        { env: "LLOOM_ASSET", flag: "--asset <address>", fallbackText: "the chain's native coin" },
+      ),
+      coin: setting(
+        pattern(/^[A-Za-z]{1,16}$/, "1 to 16 letters"),
+        "ETH",
+        "How the chain's native coin is called, for display.",
       ),
       confirmations: setting(
         integer(1, 1000, "blocks"),

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { Option } from "@commander-js/extra-typings";
 import fc from "fast-check";
+import { LLOOM_CHANNELS_ADDRESS } from "@lloom/contracts";
+import { ZERO_ADDRESS } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
-import { CLIENT_SETTINGS } from "./client_settings.ts";
+import { CLIENT_SETTINGS, type ClientConfig } from "./client_settings.ts";
 import { EXECUTOR_SETTINGS, type ExecutorConfig } from "./executor_settings.ts";
 import { type ConfigSources, flagName, resolveConfig, singleSettings } from "./resolve_config.ts";
 import type { AnyNode } from "./setting.ts";
@@ -221,4 +223,42 @@ Deno.test("any text as a file, variable or flag ends in a configuration or confi
 Deno.test("a node can listen through relays alone", () => {
   const { config } = executor("[network]\nlisten_addresses = ['/p2p-circuit']");
   assert.deepEqual(config.network.listenAddresses, ["/p2p-circuit"]);
+});
+
+function client(toml: string, rest: Partial<ConfigSources> = {}): ClientConfig {
+  const file = { path: FILE, text: toml };
+  return resolveConfig(CLIENT_SETTINGS, { file, env: {}, flags: {}, ...rest }).config;
+}
+
+Deno.test("a chain has endpoints, and must say its number", () => {
+  const url = "http://127.0.0.1:8545";
+  assert.deepEqual(client("").blockchain.rpcUrls, []);
+  const { blockchain } = client(`[blockchain]\nrpc_url = "${url}"\nchain_id = 31337`, {
+    flags: { rpcUrl: [url, "wss://rpc.example/key"] },
+  });
+  assert.deepEqual(blockchain.rpcUrls, [url, "wss://rpc.example/key"]);
+  assert.equal(blockchain.contractAddress, LLOOM_CHANNELS_ADDRESS);
+  assert.equal(blockchain.asset, ZERO_ADDRESS);
+  refused(() => client(`[blockchain]\nrpc_urls = ["${url}"]`), "blockchain.chain_id");
+  refused(() => client(`[blockchain]\nrpc_urls = ["ftp://h"]\nchain_id = 1`), "rpc_urls");
+  refused(() => client(`[blockchain]\nasset = "0x12"`), "blockchain.asset");
+});
+
+Deno.test("amounts are text, so that no decimal of them is lost", () => {
+  const { payments } = client(`[payments]\nbudget_day = "0.30000000000000000001"`, {
+    flags: { maxPrice: "0.001" },
+  });
+  assert.equal(payments.budgetDay, "0.30000000000000000001");
+  assert.equal(payments.maxPrice, "0.001");
+  for (const bad of ["0.3", "-1", "'-1'", "'1e3'", "'.5'", "'1 ETH'", "''"]) {
+    refused(() => client(`[payments]\nbudget_day = ${bad}`), "payments.budget_day", "as text");
+  }
+});
+
+Deno.test("money is not locked for longer than its owner allows", () => {
+  refused(
+    () => client("[payments]\nclose_delay = 86400\nmax_close_delay = 3600"),
+    "payments.close_delay",
+  );
+  refused(() => executor("[payments]\nmin_close_delay = 60"), "from 900 to 2592000");
 });
