@@ -72,6 +72,9 @@ export class InferServer {
           current?.dispatch({ type: "cancel" });
           continue;
         }
+        if (frame.type === "voucher") {
+          throw new LloomError("protocol_violation", "read request: nothing is to be paid");
+        }
         if (current !== undefined && !current.over) {
           throw new LloomError("protocol_violation", "read request: one is under way");
         }

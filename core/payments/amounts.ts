@@ -21,6 +21,9 @@ export const COST_PER_BASE_UNIT = 1_000_000n;
 /** The largest amount that a channel or a voucher can hold: 96 bits. */
 export const MAX_AMOUNT: Amount = (1n << 96n) - 1n;
 
+/** Bits that hold what {@linkcode MAX_AMOUNT} covers. */
+export const COST_BITS = 116;
+
 /** What is paid with. */
 export interface Asset {
   /** The ERC-20 token; zero for the chain's native coin. */

@@ -5,7 +5,9 @@
  */
 import { type Address, fromHex } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
+import type { PaymentTerms } from "../payments/ports.ts";
 import { type CborValue, encodeCbor, Fields } from "./cbor.ts";
+import { paymentTermsFields, readPaymentTerms } from "./payments.ts";
 import {
   MAX_ADDRESSES_PER_EXECUTOR,
   MAX_ANNOUNCEMENT_BYTES,
@@ -72,6 +74,8 @@ export interface Announcement {
   readonly models: readonly ModelOffer[];
   /** Requests being served and waiting, and how many it serves at once. */
   readonly load: { readonly active: number; readonly queued: number; readonly capacity: number };
+  /** How it wants to be paid; absent for an executor without a chain, which serves for free alone. */
+  readonly payment?: PaymentTerms;
   /** Unix milliseconds. */
   readonly timestamp: number;
   /** Grows with every announcement of this executor, across restarts. */
@@ -100,6 +104,7 @@ export function encodeAnnouncement(a: Announcement): Uint8Array {
     multiaddrs: a.multiaddrs,
     models: a.models.map(offerFields),
     load: { ...a.load },
+    payment: a.payment && paymentTermsFields(a.payment),
     timestamp: a.timestamp,
     sequence: a.sequence,
   });
@@ -133,6 +138,7 @@ export function decodeAnnouncement(body: Uint8Array): Announcement {
       queued: load.uint("queued", MAX_LOAD),
       capacity: load.uint("capacity", MAX_LOAD),
     },
+    ...(f.has("payment") && { payment: readPaymentTerms(f.fields("payment")) }),
     timestamp: f.uint("timestamp"),
     sequence: f.uint64("sequence"),
   };

@@ -71,11 +71,20 @@ Deno.test("a field that must be understood counts wherever it stands", () => {
       sequence: 0,
       ...change,
     }));
+  const payment = {
+    chainId: 1,
+    contract: new Uint8Array(20),
+    asset: new Uint8Array(20),
+    stepTokens: 1,
+    closeDelay: 900,
+  };
   const required = { new: 1, crit: ["new"] };
-  assert.doesNotThrow(() => decode({ models: [{ ...offer, performance }], new: 1 }));
+  assert.doesNotThrow(() => decode({ models: [{ ...offer, performance }], payment, new: 1 }));
+  assert.throws(() => decode({ payment: { ...payment, stepTokens: 0 } }), code("frame_malformed"));
   const demanding = [
     required,
     { load: { ...load, ...required } },
+    { payment: { ...payment, ...required } },
     { models: [{ ...offer, ...required }] },
     { models: [{ ...offer, performance: { ...performance, ...required } }] },
   ];

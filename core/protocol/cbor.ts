@@ -66,7 +66,6 @@ export function encodeCbor(
 }
 
 const utf8 = new TextEncoder();
-const UINT256_MAX = (1n << 256n) - 1n;
 const UINT64_MAX = (1n << 64n) - 1n;
 
 /**
@@ -149,11 +148,11 @@ export class Fields {
     return toHex(this.bytes(key, 20, 20));
   }
 
-  /** An integer from 0 to `max`. */
-  uint(key: string, max = Number.MAX_SAFE_INTEGER): number {
+  /** An integer from `min` to `max`. */
+  uint(key: string, max = Number.MAX_SAFE_INTEGER, min = 0): number {
     const value = this.#required(key);
-    if (typeof value !== "number" || !Number.isInteger(value) || value < 0 || value > max) {
-      throw this.#bad(key, `an integer from 0 to ${max}`);
+    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+      throw this.#bad(key, `an integer from ${min} to ${max}`);
     }
     return value;
   }
@@ -177,14 +176,14 @@ export class Fields {
     return value;
   }
 
-  /** An amount in base units, written as decimal text (wire 1 does so too): at most 256 bits. */
-  amount(key: string): bigint {
+  /** A large integer, written as decimal text (wire 1 does so too): of at most `bits`, which is at most 256. */
+  amount(key: string, bits = 256): bigint {
     const value = this.#required(key);
     if (typeof value === "string" && /^(?:0|[1-9][0-9]{0,77})$/.test(value)) {
       const amount = BigInt(value);
-      if (amount <= UINT256_MAX) return amount;
+      if (amount >> BigInt(bits) === 0n) return amount;
     }
-    throw this.#bad(key, "a decimal amount of at most 256 bits");
+    throw this.#bad(key, `a decimal amount of at most ${bits} bits`);
   }
 
   /** True or false. */
@@ -206,6 +205,16 @@ export class Fields {
     return this.#items(key, max).map((value, i) => {
       if (!(value instanceof Map)) throw this.#bad(key, "a list of maps");
       return read(new Fields(value, `${this.#what}.${key}[${i}]`));
+    });
+  }
+
+  /** A list of hashes. */
+  hashes(key: string, max: number): readonly Hash[] {
+    return this.#items(key, max).map((value) => {
+      if (!(value instanceof Uint8Array) || value.length !== 32) {
+        throw this.#bad(key, "hashes of 32 bytes");
+      }
+      return toHex(value);
     });
   }
 

@@ -6,8 +6,8 @@
 
 /** Largest chat request body: a prompt with a few images in base64. */
 export const MAX_BODY_BYTES = 8 << 20;
-/** Largest frame from a client: one body, its commitment and signature. */
-export const MAX_REQUEST_FRAME_BYTES: number = MAX_BODY_BYTES + 4096;
+/** Largest frame from a client: one body, its commitment and signature, and what pays for it. */
+export const MAX_REQUEST_FRAME_BYTES: number = MAX_BODY_BYTES + 8192;
 /** Largest frame from an executor. Deltas are cut well below; this leaves room for one large JSON line. */
 export const MAX_RESPONSE_FRAME_BYTES = 1 << 20;
 /** Deltas that wait for the socket are joined up to this size: one Yamux window of 256 KiB holds several. */
@@ -28,6 +28,8 @@ export const TEMPLATE_TOKENS = 4096;
  * for a paid answer of more tokens than its text has bytes, and these.
  */
 export const UNSEEN_TOKENS = 16;
+/** Acknowledged receipts that a voucher lists: those that the executor may not know of, the newest first to stay. */
+export const MAX_ACKNOWLEDGED_RECEIPTS = 64;
 /** Longest wait that a peer may ask for: a day. */
 export const MAX_RETRY_AFTER_MS = 86_400_000;
 /**

@@ -8,6 +8,7 @@ export * from "./announcement.ts";
 export * from "./cbor.ts";
 export * from "./commitments.ts";
 export * from "./infer/mod.ts";
+export * from "./payments.ts";
 export * from "./registry/mod.ts";
 export * from "./text.ts";
 export * from "./framing.ts";

@@ -183,6 +183,8 @@ export class ClientSession {
           return this.#violation("a delta out of turn");
         }
         return this.#delta(frame.lines);
+      case "due":
+        return this.#violation("a demand for payment of what is free");
       case "receipt":
         if (this.#state !== "accepted" && this.#state !== "streaming") {
           return this.#violation("a receipt out of turn");

@@ -1,6 +1,7 @@
 /** Valid protocol messages for property tests; their signatures are random bytes. @module */
 import { type Address, type Hash, toHex } from "@lloom/core/bytes";
-import type { SignedRequest, SignedResponse } from "@lloom/core/ports";
+import type { OpeningPayment, PaymentTerms, VoucherMessage } from "@lloom/core/payments";
+import type { SignedRequest, SignedResponse, SignedVoucher } from "@lloom/core/ports";
 import type {
   Announcement,
   ListedExecutor,
@@ -40,6 +41,7 @@ export const amount: fc.Arbitrary<bigint> = fc.oneof(
 );
 export const uint64: fc.Arbitrary<bigint> = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
 export const uint32: fc.Arbitrary<number> = fc.nat(0xffff_ffff);
+const bits = (count: bigint) => fc.bigInt({ min: 0n, max: (1n << count) - 1n });
 const ratio = fc.double({ min: 0, max: 1, noNaN: true }).map((x) => x + 0); // no -0
 
 const required = { noNullPrototype: true } as const;
@@ -65,6 +67,15 @@ export const offer: fc.Arbitrary<ModelOffer> = fc.record({
   requiredKeys: ["id", "backend", "features", "available", "inboundPrice", "outboundPrice"],
 });
 
+/** How an executor wants to be paid. */
+export const paymentTerms: fc.Arbitrary<PaymentTerms> = fc.record({
+  chainId: uint64,
+  contract: address,
+  asset: address,
+  stepTokens: uint32.map((n) => Math.max(1, n)),
+  closeDelay: uint32,
+}, required);
+
 /** What an executor announces. */
 export const announcement: fc.Arbitrary<Announcement> = fc.record({
   kind: fc.constantFrom("initial", "update", "heartbeat", "removal"),
@@ -76,9 +87,16 @@ export const announcement: fc.Arbitrary<Announcement> = fc.record({
     { active: fc.nat(1e6), queued: fc.nat(1e6), capacity: fc.nat(1e6) },
     required,
   ),
+  payment: paymentTerms,
   timestamp: fc.maxSafeNat(),
   sequence: uint64,
-}, required);
+}, {
+  ...required,
+  requiredKeys: [
+    ...["kind", "peerId", "executor", "multiaddrs", "models", "load"] as const,
+    ...["timestamp", "sequence"] as const,
+  ],
+});
 
 /** An announcement as it travels, with bytes that nobody signed. */
 export const signedAnnouncement: fc.Arbitrary<SignedAnnouncement> = fc.record({
@@ -120,6 +138,44 @@ export const signedResponse: fc.Arbitrary<SignedResponse> = fc.record({
   }, required),
   signature: bytes(65),
 }, required);
+
+const signedVoucher: fc.Arbitrary<SignedVoucher> = fc.record({
+  voucher: fc.record({
+    channelId: hash,
+    cumulativeAmount: bits(96n),
+    requests: uint64,
+    inboundTokens: uint64,
+    outboundTokens: uint64,
+    receiptsRoot: hash,
+  }, required),
+  signature: bytes(65),
+}, required);
+
+const progress = {
+  paid: bits(116n),
+  first: fc.maxSafeNat(),
+  receipts: fc.array(hash, { maxLength: 64 }),
+};
+
+/** A voucher as it travels, with a signature that nobody made. */
+export const voucherMessage: fc.Arbitrary<VoucherMessage> = fc.record(
+  { signed: signedVoucher, ...progress },
+  required,
+);
+
+/** What goes with a request to be paid. */
+export const openingPayment: fc.Arbitrary<OpeningPayment> = fc.record({
+  terms: fc.record({
+    client: address,
+    executor: address,
+    asset: address,
+    signer: address,
+    closeDelay: uint32,
+    salt: bits(96n),
+  }, required),
+  voucher: signedVoucher,
+  ...progress,
+}, { ...required, requiredKeys: ["terms", "paid", "first", "receipts"] });
 
 /** What an offer must meet. */
 export const filters: fc.Arbitrary<OfferFilters> = fc.record({

@@ -8,14 +8,23 @@ export interface AcceptFrame {
   readonly type: "accept";
   /** hashStruct of the request that was accepted. */
   readonly requestHash: Hash;
+  /**
+   * For a request that is paid: how many of the receipts that the client acknowledged on this channel
+   * the executor knows, without a gap. Absent for a free one.
+   */
+  readonly acknowledged?: number;
 }
 
 /** An `accept` frame's bytes. */
-export function encodeAccept({ requestHash }: Omit<AcceptFrame, "type">): Uint8Array {
-  return encodeCbor({ t: "accept", requestHash: fromHex(requestHash) });
+export function encodeAccept({ requestHash, acknowledged }: Omit<AcceptFrame, "type">): Uint8Array {
+  return encodeCbor({ t: "accept", requestHash: fromHex(requestHash), acknowledged });
 }
 
 /** The fields of an `accept` frame. @throws {LloomError} `frame_malformed` */
 export function readAccept(fields: Fields): AcceptFrame {
-  return { type: "accept", requestHash: fields.hash("requestHash") };
+  return {
+    type: "accept",
+    requestHash: fields.hash("requestHash"),
+    ...(fields.has("acknowledged") && { acknowledged: fields.uint("acknowledged") }),
+  };
 }
