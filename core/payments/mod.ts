@@ -7,3 +7,5 @@ export * as buyer from "./buyer.ts";
 export * as seller from "./seller.ts";
 export * from "./merkle.ts";
 export * from "./stores.ts";
+export * from "./books/mod.ts";
+export * from "./top_up.ts";
