@@ -59,6 +59,11 @@ const BLAMELESS: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "feature_unsupported",
   "price_too_low",
   "backend_rejected",
+  "budget_exceeded",
+  "insufficient_funds",
+  "chain_unavailable",
+  "chain_mismatch",
+  "transaction_failed",
 ]);
 
 /** An honest refusal: try again later. */
@@ -77,6 +82,7 @@ const CHEATING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "protocol_violation",
   "frame_malformed",
   "frame_too_large",
+  "overcharged",
 ]);
 
 interface Speed {

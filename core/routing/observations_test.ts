@@ -113,7 +113,15 @@ Deno.test("many requests cut by one breakdown count once", () => {
 });
 
 Deno.test("what is not the executor's fault leaves no mark", () => {
-  const codes = ["aborted", "request_invalid", "context_length_exceeded", "price_too_low"] as const;
+  const codes = [
+    "aborted",
+    "request_invalid",
+    "context_length_exceeded",
+    "price_too_low",
+    "budget_exceeded",
+    "insufficient_funds",
+    "transaction_failed",
+  ] as const;
   const { fail, of } = observing();
   for (const code of codes) for (let i = 0; i < 10; i++) fail(code);
   assert.deepEqual(of(), { reliability: 1, inFlight: 0, satOutUntil: 0 });
@@ -132,10 +140,12 @@ Deno.test("a busy executor sits out as long as it asks for, within reason, and s
 });
 
 Deno.test("an executor that cheats sits out for the longest time at once", () => {
-  const { fail, of, sitsOut } = observing();
-  fail("receipt_invalid");
-  assert.equal(sitsOut(), 300_000);
-  assert(of().reliability < 1);
+  for (const code of ["receipt_invalid", "overcharged"] as const) {
+    const { fail, of, sitsOut } = observing();
+    fail(code);
+    assert.equal(sitsOut(), 300_000);
+    assert(of().reliability < 1);
+  }
 });
 
 Deno.test("the number of executors remembered is bounded, those in use are kept", () => {
