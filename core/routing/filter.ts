@@ -1,7 +1,14 @@
 /** Which candidates may serve a request at all. @module */
 import { LloomError } from "../errors.ts";
+import type { PaymentTerms } from "../payments/ports.ts";
 import { STALE_AFTER_MS } from "../protocol/limits.ts";
 import type { Candidate } from "./candidate.ts";
+
+/** What a client can pay with. */
+export interface PaymentMeans extends Pick<PaymentTerms, "chainId" | "contract" | "asset"> {
+  /** The longest that its own close of a channel may take, in seconds. */
+  readonly maxCloseDelay: number;
+}
 
 /** What a request needs, and what its sender is willing to pay. */
 export interface Requirements {
@@ -15,6 +22,8 @@ export interface Requirements {
   readonly maxOutboundPrice?: bigint;
   /** PeerIds and addresses that must not be asked. */
   readonly exclude?: readonly string[];
+  /** What can be paid with; absent: only free offers will do. */
+  readonly payment?: PaymentMeans;
 }
 
 /** Why a candidate may not serve a request. */
@@ -23,7 +32,9 @@ export type Refusal =
   | "excluded"
   | "unavailable"
   | "feature missing"
-  | "too expensive";
+  | "too expensive"
+  | "not free"
+  | "paid otherwise";
 
 /** Whether an executor goes by a name: its PeerId, or its address in either case. */
 export function isNamed({ announcement }: Candidate, name: string): boolean {
@@ -49,7 +60,16 @@ export function refusal(
   if (!features.every((feature) => offer.features.includes(feature))) return "feature missing";
   const tooExpensive = (maxInboundPrice !== undefined && offer.inboundPrice > maxInboundPrice) ||
     (maxOutboundPrice !== undefined && offer.outboundPrice > maxOutboundPrice);
-  return tooExpensive ? "too expensive" : undefined;
+  if (tooExpensive) return "too expensive";
+  if (offer.inboundPrice + offer.outboundPrice === 0n) return undefined;
+  if (requirements.payment === undefined) return "not free";
+  return canPay(requirements.payment, announcement.payment) ? undefined : "paid otherwise";
+}
+
+function canPay(means: PaymentMeans, wanted: PaymentTerms | undefined): boolean {
+  return wanted !== undefined && wanted.chainId === means.chainId &&
+    wanted.contract === means.contract && wanted.asset === means.asset &&
+    wanted.closeDelay <= means.maxCloseDelay;
 }
 
 /** A `no_executor` error that says how many candidates there were and why none may serve. */

@@ -1,10 +1,19 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { ZERO_ADDRESS } from "../bytes.ts";
+import type { PaymentTerms } from "../payments/ports.ts";
 import { STALE_AFTER_MS } from "../protocol/limits.ts";
 import { executor, offer } from "../../tests/support/executor.ts";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { type Candidate, candidatesOf } from "./candidate.ts";
-import { isNamed, noExecutor, type Refusal, refusal, type Requirements } from "./filter.ts";
+import {
+  isNamed,
+  noExecutor,
+  type PaymentMeans,
+  type Refusal,
+  refusal,
+  type Requirements,
+} from "./filter.ts";
 import { Observations } from "./observations.ts";
 import { expectedCost, expectedMs, expectedTimes, loadOf, penalties } from "./score.ts";
 import { select, type Strategy } from "./select.ts";
@@ -12,6 +21,11 @@ import { select, type Strategy } from "./select.ts";
 const clock = new ManualClock();
 const now = clock.now();
 const ANYONE = executor();
+const CHAIN = { chainId: 1n, contract: ANYONE.address, asset: ZERO_ADDRESS } as const;
+const PAYMENT: PaymentTerms = { ...CHAIN, stepTokens: 256, closeDelay: 3600 };
+const MEANS: PaymentMeans = { ...CHAIN, maxCloseDelay: 3600 };
+/** Whoever offers the model, at any price. */
+const ANY: Requirements = { model: "model", payment: MEANS };
 const DEMAND = { promptTokens: 100, completionTokens: 100 };
 
 interface Change {
@@ -20,12 +34,15 @@ interface Change {
   readonly observed?: Partial<Candidate["observed"]>;
   readonly load?: Candidate["announcement"]["load"];
   readonly lastSeen?: number;
+  readonly payment?: Partial<PaymentTerms>;
 }
 
-function candidate({ id = "p", offer: change, observed, load, lastSeen = now }: Change): Candidate {
+function candidate(given: Change): Candidate {
+  const { id = "p", offer: change, observed, load, lastSeen = now, payment } = given;
   return {
     announcement: {
       ...ANYONE.announcement({ timestamp: now, peerId: id }),
+      payment: { ...PAYMENT, ...payment },
       executor: `0x${(parseInt(id.slice(1), 10) || 0).toString(16).padStart(40, "a")}`,
       load: load ?? { active: 0, queued: 0, capacity: 1 },
     },
@@ -85,6 +102,7 @@ const requirements: fc.Arbitrary<Requirements> = fc.record({
   maxInboundPrice: fc.bigInt({ min: 0n, max: 5n }),
   maxOutboundPrice: fc.bigInt({ min: 0n, max: 5n }),
   exclude: fc.subarray(["p0", "p1", `0x${"2".padStart(40, "A")}`]),
+  payment: fc.constant(MEANS),
 }, { requiredKeys: ["model"] });
 
 const strategy: fc.Arbitrary<Strategy> = fc.oneof(
@@ -109,6 +127,7 @@ Deno.test("a selection is a permutation of what is allowed, and violates no limi
         assert(offer.inboundPrice <= (wanted.maxInboundPrice ?? offer.inboundPrice));
         assert(offer.outboundPrice <= (wanted.maxOutboundPrice ?? offer.outboundPrice));
         assert(!wanted.exclude?.includes(announcement.peerId));
+        assert(wanted.payment !== undefined || offer.inboundPrice + offer.outboundPrice === 0n);
       }
     }),
     { numRuns: 500 },
@@ -118,7 +137,7 @@ Deno.test("a selection is a permutation of what is allowed, and violates no limi
 Deno.test("best-price tries the cheapest first, and those that sit out last", () => {
   fc.assert(fc.property(market, fc.integer(), (market, seed) => {
     const how = { type: "best-price" } as const;
-    const order = select(market, { model: "model" }, how, DEMAND, { clock, random: seeded(seed) });
+    const order = select(market, ANY, how, DEMAND, { clock, random: seeded(seed) });
     for (const [i, next] of order.slice(1).entries()) {
       const [a, b] = [order[i]!, next];
       assert(a.observed.satOutUntil <= b.observed.satOutUntil);
@@ -130,10 +149,10 @@ Deno.test("best-price tries the cheapest first, and those that sit out last", ()
 
 Deno.test("fastest and balanced never prefer one that is clearly worse", () => {
   const order = (market: readonly Candidate[], type: "fastest" | "balanced", seed: number) =>
-    select(market, { model: "model" }, { type }, DEMAND, { clock, random: seeded(seed) })
+    select(market, ANY, { type }, DEMAND, { clock, random: seeded(seed) })
       .filter(({ observed }) => observed.satOutUntil <= now);
   fc.assert(fc.property(market, fc.integer(), (market, seed) => {
-    const allowed = market.filter((c) => refusal(c, { model: "model" }, now) === undefined);
+    const allowed = market.filter((c) => refusal(c, ANY, now) === undefined);
     const times = expectedTimes(allowed, DEMAND);
     const marks = penalties(allowed, DEMAND);
     const check = (type: "fastest" | "balanced", slack: (i: number, j: number) => boolean) => {
@@ -154,7 +173,7 @@ Deno.test("under one seed the order is the same, in whatever order candidates ar
     fc.integer(),
     ([given, shuffled], how, seed) => {
       const [a, b] = [given, shuffled].map((market) =>
-        names(select(market, { model: "model" }, how, DEMAND, { clock, random: seeded(seed) }))
+        names(select(market, ANY, how, DEMAND, { clock, random: seeded(seed) }))
       );
       assert.deepEqual(a, b);
     },
@@ -170,7 +189,7 @@ Deno.test("equals share the requests, the less loaded getting more, the most loa
   for (let i = 0; i < 4000; i++) {
     const [chosen] = select(
       market,
-      { model: "model" },
+      ANY,
       { type: "balanced", weights: { load: 0 } },
       DEMAND,
       {
@@ -188,7 +207,7 @@ Deno.test("named executors come in the order named, by PeerId or address of eith
   const market = ["p1", "p2", "p3"].map((id) => candidate({ id }));
   const address = market[1]!.announcement.executor.toUpperCase().replace("0X", "0x");
   const named = ["p3", "nobody", address, "p3"];
-  const order = select(market, { model: "model" }, { type: "specific", names: named }, DEMAND, {
+  const order = select(market, ANY, { type: "specific", names: named }, DEMAND, {
     clock,
   });
   assert.deepEqual(names(order), ["p3", "p2"]);
@@ -201,6 +220,7 @@ Deno.test("each requirement refuses for its own reason, and the error tells them
     maxInboundPrice: 1n,
     maxOutboundPrice: 2n,
     exclude: ["p9"],
+    payment: MEANS,
   };
   const good = { features: ["tools"] };
   const cases: [Change, Refusal | undefined][] = [
@@ -212,14 +232,28 @@ Deno.test("each requirement refuses for its own reason, and the error tells them
     [{ offer: { ...good, features: ["vision"] } }, "feature missing"],
     [{ offer: { ...good, inboundPrice: 2n } }, "too expensive"],
     [{ offer: { ...good, outboundPrice: 3n } }, "too expensive"],
+    [{ offer: good, payment: { chainId: 2n } }, "paid otherwise"],
+    [{ offer: good, payment: { asset: ANYONE.address } }, "paid otherwise"],
+    [{ offer: good, payment: { contract: ZERO_ADDRESS } }, "paid otherwise"],
+    [{ offer: good, payment: { closeDelay: 3601 } }, "paid otherwise"],
   ];
   for (const [change, why] of cases) {
     assert.equal(refusal(candidate(change), wanted, now), why);
   }
-  const error = noExecutor(cases.slice(-3).map(([change]) => candidate(change)), wanted, now);
+  const error = noExecutor(cases.slice(5, 8).map(([change]) => candidate(change)), wanted, now);
   assert.equal(error.code, "no_executor");
   assert.equal(error.message, "select executor: 1 feature missing, 2 too expensive");
   assert.match(noExecutor([], wanted, now).message, /none offers this model/);
+});
+
+Deno.test("who cannot pay is offered what is free, and nothing else", () => {
+  const free = candidate({ offer: { inboundPrice: 0n, outboundPrice: 0n } });
+  assert.equal(refusal(free, { model: "model" }, now), undefined);
+  for (const price of [{ inboundPrice: 0n }, { outboundPrice: 0n }]) {
+    assert.equal(refusal(candidate({ offer: price }), { model: "model" }, now), "not free");
+  }
+  const { payment: _, ...announcement } = candidate({}).announcement;
+  assert.equal(refusal({ ...candidate({}), announcement }, ANY, now), "paid otherwise");
 });
 
 Deno.test("formulas: cost, time, load and penalties", () => {
