@@ -2,91 +2,37 @@
  * One request to one executor, and its answer: carries out what {@linkcode ClientSession} decides.
  * @module
  */
-import { type Address, concat, type Hash } from "../bytes.ts";
+import { getLogger } from "@logtape/logtape";
+import { concat, type Hash } from "../bytes.ts";
 import { type ErrorData, LloomError } from "../errors.ts";
-import type {
-  Clock,
-  MessageStream,
-  RequestDraft,
-  SignedRequest,
-  SignedResponse,
-  Signer,
-  Verifier,
-} from "../ports.ts";
-import { decodeExecutorFrame, encodeCancel, encodeOpen } from "../protocol/infer/mod.ts";
-import type { Trailer } from "../protocol/trailer.ts";
+import type { MessageStream, SignedRequest, SignedVoucher } from "../ports.ts";
 import {
-  type ClientEffect,
-  type ClientEvent,
-  ClientSession,
-  type ClientSessionOptions,
-  type ClientTimer,
-} from "../session/client_session.ts";
+  decodeExecutorFrame,
+  encodeCancel,
+  encodeOpen,
+  encodeVoucher,
+} from "../protocol/infer/mod.ts";
+import type {
+  ClientEffect,
+  ClientEvent,
+  ClientSessionOptions,
+  ClientTimer,
+} from "../session/client_events.ts";
+import { ClientSession } from "../session/client_session.ts";
 import { SALT_BYTES } from "../signing/typed_data.ts";
 import { AnswerQueue } from "./answer_queue.ts";
+import { Content } from "./content.ts";
 import type { IdleStreams } from "./idle_streams.ts";
+import type {
+  ExecutorPeer,
+  InferAnswer,
+  InferClientComponents,
+  InferRequest,
+  Receipt,
+} from "./infer_request.ts";
+import { cannotPay, isFree, Paying } from "./paying.ts";
 
-/** What an {@linkcode Asking}, and the client that makes it, work with. */
-export interface InferClientComponents {
-  /** Times requests. */
-  readonly clock: Clock;
-  /** Signs requests. */
-  readonly signer: Signer;
-  /** Checks receipts. */
-  readonly verifier: Verifier;
-  /** Opens a stream to an executor. @throws {LloomError} `peer_unreachable` */
-  readonly openStream: (executor: ExecutorPeer, signal: AbortSignal) => Promise<MessageStream>;
-}
-
-/** An executor to ask. */
-export interface ExecutorPeer {
-  /** Where its streams lead. */
-  readonly peerId: string;
-  /** Who must sign its receipts. */
-  readonly address: Address;
-  /** Where it may be reached; absent if the node knows. */
-  readonly multiaddrs?: readonly string[];
-}
-
-/** One request, before it is signed. */
-export interface InferRequest {
-  /** The chat request's exact bytes. */
-  readonly body: Uint8Array;
-  /** Its system prompt; empty for none. */
-  readonly systemPrompt: string;
-  /** Makes the commitment; called again, for another nonce, where a request must be sent anew. */
-  readonly draft: () => RequestDraft;
-}
-
-/** A proven answer: everything needed to show, to anyone, what was asked and delivered. */
-export interface Receipt {
-  /** Who answered. */
-  readonly executor: ExecutorPeer;
-  /** What the client signed. */
-  readonly request: SignedRequest;
-  /** The request's EIP-712 hash, which the receipt repeats. */
-  readonly requestHash: Hash;
-  /** What `promptHash` was salted with. */
-  readonly salt: Uint8Array;
-  /** What the executor signed. */
-  readonly response: SignedResponse;
-  /** How the answer ended, and its tokens. */
-  readonly trailer: Trailer;
-  /** All delivered bytes, the trailer last: what `contentHash` is the hash of. */
-  readonly content: Uint8Array;
-  /** Why the caller cancelled, if it did. */
-  readonly cancelled?: ErrorData;
-}
-
-/**
- * An answer under way: iterate for its lines as they come. Iteration ends when a receipt proves
- * that the answer is complete, and throws otherwise: also where a receipt proves a part of it.
- * Leaving the iteration early cancels the request.
- */
-export interface InferAnswer extends AsyncIterable<Uint8Array> {
-  /** The proof, also of a part; rejects if there is none. */
-  readonly receipt: Promise<Receipt>;
-}
+const log = getLogger(["lloom", "infer"]);
 
 /** One request under way: the shell around a {@linkcode ClientSession}. */
 export class Asking {
@@ -101,7 +47,10 @@ export class Asking {
   readonly #timers = new Map<ClientTimer, () => void>();
   #session: ClientSession | undefined;
   #stream: MessageStream | undefined;
-  #signed: SignedRequest & { readonly requestHash: Hash } | undefined;
+  #signed: Signed | undefined;
+  #paying: Paying | undefined;
+  /** Resolves once what was reserved for a failed request is free again. */
+  #released: Promise<void> = Promise.resolve();
   #salt: Uint8Array = new Uint8Array(0);
   readonly #content = new Content();
 
@@ -128,7 +77,10 @@ export class Asking {
     this.#receipt.promise
       .then((receipt) => this.#finishQueue(receipt), (error) => this.#queue.fail(error))
       .finally(() => signal?.removeEventListener("abort", onAbort));
-    this.#run().catch((thrown) => this.#receipt.reject(LloomError.wrap(thrown)));
+    this.#run().catch((thrown) => {
+      this.#release(this.#paying?.abandon(true));
+      this.#fail(LloomError.wrap(thrown));
+    });
     return {
       receipt: this.#receipt.promise,
       [Symbol.asyncIterator]: () => this.#queue[Symbol.asyncIterator](),
@@ -164,11 +116,12 @@ export class Asking {
    */
   async #exchange(open: () => Promise<MessageStream>): Promise<boolean> {
     const { signer, clock } = this.#components;
-    this.#cancelled.signal.throwIfAborted();
-    this.#salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
-    const { body, systemPrompt, draft } = this.#request;
+    const { signal } = this.#cancelled;
+    signal.throwIfAborted();
     const opening = open();
-    const signing = signer.signRequest(draft(), body, this.#salt, systemPrompt);
+    const unopened = new AbortController();
+    opening.catch((thrown) => unopened.abort(thrown));
+    const signing = this.#sign(AbortSignal.any([signal, unopened.signal]));
     const [opened, signed] = await Promise.allSettled([opening, signing]);
     if (opened.status === "rejected") throw opened.reason;
     const stream = this.#stream = opened.value;
@@ -177,17 +130,18 @@ export class Asking {
       throw signed.reason;
     }
     this.#signed = signed.value;
+    const { commitment, signature, requestHash } = this.#signed;
     const session = this.#session = new ClientSession(
       {
-        request: this.#signed,
-        requestHash: this.#signed.requestHash,
+        request: { commitment, signature },
+        requestHash,
         client: signer.address,
-        bodyBytes: body.length,
+        bodyBytes: this.#request.body.length,
+        ...(this.#paying && { payment: this.#paying.meterTerms }),
       },
       this.#options,
     );
     this.#dispatch({ type: "start" });
-    const { signal } = this.#cancelled;
     if (signal.aborted) this.#dispatch({ type: "cancel", reason: reasonOf(signal) });
 
     let heard = false;
@@ -214,6 +168,25 @@ export class Asking {
     return true;
   }
 
+  /** Signs the request; what it costs is reserved, once, and its payment signed along. */
+  async #sign(signal: AbortSignal): Promise<Signed> {
+    const { signer, payer } = this.#components;
+    const { body, systemPrompt, draft, payment: terms, answers } = this.#request;
+    const first = draft();
+    if (!isFree(first) && this.#paying === undefined) {
+      if (payer === undefined || terms === undefined) throw cannotPay();
+      const options = { payer, terms, draft: first, bodyBytes: body.length, answers };
+      this.#paying = await Paying.begin(options, signal);
+    }
+    this.#salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
+    if (this.#paying === undefined) {
+      return signer.signRequest(first, body, this.#salt, systemPrompt);
+    }
+    // Drafted again: reserving may have taken time, which is not the executor's.
+    const { channelId, voucher } = this.#paying;
+    return signer.signRequest({ ...draft(), channelId }, body, this.#salt, systemPrompt, voucher);
+  }
+
   #abandon(stream: MessageStream): boolean {
     this.#disarmAll();
     this.#session = undefined;
@@ -235,15 +208,13 @@ export class Asking {
     const stream = this.#stream!;
     switch (effect.type) {
       case "send":
+        if (effect.frame === "open") return this.#send(this.#open());
         // What is still on its way must be read: the receipt covers it.
-        if (effect.frame === "cancel") this.#queue.lift();
-        return this.#send(
-          effect.frame === "cancel" ? encodeCancel() : encodeOpen({
-            body: this.#request.body,
-            salt: this.#salt,
-            request: this.#signed!,
-          }),
-        );
+        this.#queue.lift();
+        return this.#send(encodeCancel());
+      case "send_voucher":
+        this.#paying!.sending(effect.voucher);
+        return this.#send(encodeVoucher(effect.voucher));
       case "arm":
         this.#timers.get(effect.timer)?.();
         this.#timers.set(
@@ -263,16 +234,33 @@ export class Asking {
         return this.#queue.push(effect.lines);
       case "verify":
         this.#content.push(effect.trailer);
-        this.#components.verifier.verifyResponse(
-          effect.response,
-          this.#content.blocks,
-          this.#signed!.commitment.channelId,
-        ).then(
-          ({ executor }) => this.#dispatch({ type: "verified", executor }),
-          (thrown) =>
-            this.#dispatch({ type: "unverified", error: LloomError.wrap(thrown).toData() }),
+        return this.#await(
+          this.#components.verifier.verifyResponse(
+            effect.response,
+            this.#content.blocks,
+            this.#signed!.commitment.channelId,
+          ),
+          (verified) => ({ type: "verified", ...verified }),
+          (error) => ({ type: "unverified", error }),
         );
-        return;
+      case "acknowledged":
+        return this.#paying!.accepted(effect.count);
+      case "pay":
+        return this.#await(
+          this.#paying!.pay(effect.total),
+          (voucher) => ({ type: "paid", voucher }),
+          (error) => ({ type: "unpaid", error }),
+        );
+      case "settle":
+        return this.#await(
+          this.#paying!.settle(effect.receipt),
+          (voucher) => ({ type: "settled", ...(voucher && { voucher }) }),
+          (error) => ({ type: "unpaid", error }),
+        );
+      case "dispute":
+        return this.#release(this.#paying!.dispute(effect.receipt));
+      case "abandon":
+        return this.#release(this.#paying!.abandon(effect.owed));
       case "finish":
         return this.#receipt.resolve({
           executor: this.#executor,
@@ -282,10 +270,11 @@ export class Asking {
           response: effect.response,
           trailer: effect.trailer,
           content: concat(this.#content.blocks),
+          ...(this.#paying && { payment: this.#paying.summary }),
           ...(effect.cancelled && { cancelled: effect.cancelled }),
         });
       case "fail":
-        return this.#receipt.reject(LloomError.from(effect.error));
+        return this.#fail(LloomError.from(effect.error));
       case "release":
         return this.#idle.put(this.#executor.peerId, stream);
       case "abort":
@@ -293,9 +282,42 @@ export class Asking {
     }
   }
 
+  #open(): Uint8Array {
+    const { commitment, signature, requestHash, voucher } = this.#signed!;
+    const request = { commitment, signature };
+    const payment = this.#paying?.send(request, requestHash, this.#salt, voucher);
+    const { body } = this.#request;
+    return encodeOpen({ body, salt: this.#salt, request, ...(payment && { payment }) });
+  }
+
+  #await<T>(
+    promise: Promise<T>,
+    resolved: (value: T) => ClientEvent,
+    rejected: (error: ErrorData) => ClientEvent,
+  ): void {
+    promise.then(
+      (value) => this.#dispatch(resolved(value)),
+      (thrown) => this.#dispatch(rejected(LloomError.wrap(thrown).toData())),
+    );
+  }
+
+  #release(released: Promise<void> | undefined): void {
+    if (released === undefined) return;
+    this.#released = released.catch((thrown) =>
+      log.error("what was reserved for a request could not be released: {code}", {
+        code: LloomError.wrap(thrown).code,
+      })
+    );
+  }
+
+  /** Fails once nothing is reserved any more: the caller may go on to ask another, on the same budget. */
+  #fail(error: LloomError): void {
+    this.#released.then(() => this.#receipt.reject(error));
+  }
+
   #send(message: Uint8Array): void {
     try {
-      // One request and one cancel: nothing here can outrun the stream's own buffer.
+      // A request, a cancel, payments one at a time: nothing here can outrun the stream's own buffer.
       this.#stream!.send(message);
     } catch (thrown) {
       // The reading side sees the break, and knows whether the executor had heard us.
@@ -309,32 +331,8 @@ export class Asking {
   }
 }
 
-/** Delivered bytes in blocks: an answer of many small lines must not cost many small buffers. */
-class Content {
-  readonly #full: Uint8Array[] = [];
-  #block = new Uint8Array(CONTENT_BLOCK_BYTES);
-  #used = 0;
-
-  push(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length;) {
-      const part = bytes.subarray(at, at + this.#block.length - this.#used);
-      this.#block.set(part, this.#used);
-      this.#used += part.length;
-      at += part.length;
-      if (this.#used < this.#block.length) continue;
-      this.#full.push(this.#block);
-      this.#block = new Uint8Array(CONTENT_BLOCK_BYTES);
-      this.#used = 0;
-    }
-  }
-
-  get blocks(): readonly Uint8Array[] {
-    return [...this.#full, this.#block.subarray(0, this.#used)];
-  }
-}
-
-/** Most answers fit one; larger ones waste less than one. */
-const CONTENT_BLOCK_BYTES = 16 << 10;
+/** A request with what its signing gave. */
+type Signed = SignedRequest & { readonly requestHash: Hash; readonly voucher?: SignedVoucher };
 
 const LEFT: ErrorData = { code: "aborted", message: "read answer: the caller left" };
 

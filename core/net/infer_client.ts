@@ -2,15 +2,15 @@
  * The client's side of `/lloom/llm/2.0.0`: asks executors. Streams are kept and used again.
  * @module
  */
-import type { ClientSessionOptions } from "../session/client_session.ts";
-import {
-  Asking,
-  type ExecutorPeer,
-  type InferAnswer,
-  type InferClientComponents,
-  type InferRequest,
-} from "./asking.ts";
+import type { ClientSessionOptions } from "../session/client_events.ts";
+import { Asking } from "./asking.ts";
 import { IdleStreams } from "./idle_streams.ts";
+import type {
+  ExecutorPeer,
+  InferAnswer,
+  InferClientComponents,
+  InferRequest,
+} from "./infer_request.ts";
 
 /** Asks executors. */
 export class InferClient {

@@ -8,7 +8,7 @@ import { type ErrorData, LloomError } from "../errors.ts";
 import type { MessageStream } from "../ports.ts";
 import { decodeClientFrame, encodeReject, type OpenFrame } from "../protocol/infer/mod.ts";
 import { UNCOUNTED_MESSAGE_BYTES } from "../protocol/limits.ts";
-import type { ExecutorSessionOptions } from "../session/executor_session.ts";
+import type { ExecutorSessionOptions } from "../session/executor_events.ts";
 import { checkTerms, type Terms } from "../session/terms.ts";
 import { type ByteAccount, type ByteBudget, INBOUND_BUDGET } from "./byte_budget.ts";
 import { IdleTimer } from "./idle_timer.ts";
@@ -73,7 +73,12 @@ export class InferServer {
           continue;
         }
         if (frame.type === "voucher") {
-          throw new LloomError("protocol_violation", "read request: nothing is to be paid");
+          if (current === undefined || current.over) {
+            throw new LloomError("protocol_violation", "read request: nothing is to be paid");
+          }
+          // What comes next waits, so that a request that follows its payment finds the stream free.
+          await current.take(frame);
+          continue;
         }
         if (current !== undefined && !current.over) {
           throw new LloomError("protocol_violation", "read request: one is under way");
@@ -123,12 +128,13 @@ export class InferServer {
       else this.#runningOf.delete(client);
       idle.start();
     });
-    const nowMs = this.#components.clock.now();
+    const { clock, terms, cashier } = this.#components;
+    const nowMs = clock.now();
     const refused = this.#stopping
       ? SHUTTING_DOWN
       : !hasRoom || this.#running.size > this.#maxRequests || ofClient > this.#maxPerClient
       ? OVERLOADED
-      : checkTerms(open.request.commitment, this.#components.terms, nowMs);
+      : checkTerms(open, client, terms, cashier?.terms, nowMs);
     serving.dispatch({ type: "open", nowMs, ...(refused && { refused }) });
     return serving;
   }

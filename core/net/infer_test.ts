@@ -31,7 +31,7 @@ import {
   type SigningDomain,
 } from "../signing/mod.ts";
 import { type MemoryStream, memoryStreams } from "../../tests/support/memory_stream.ts";
-import type { InferRequest } from "./asking.ts";
+import type { InferRequest } from "./infer_request.ts";
 import { InferClient } from "./infer_client.ts";
 import { ByteBudget } from "./byte_budget.ts";
 import {
@@ -189,6 +189,7 @@ function ask(change: Partial<RequestDraft> = {}): InferRequest {
   return {
     body,
     systemPrompt: "",
+    answers: 1,
     draft: () => ({
       ...draftRequest(chat, {
         executor: executor.address,

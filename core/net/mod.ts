@@ -8,12 +8,7 @@ export * from "./options.ts";
 export * from "./announcer.ts";
 export * from "./directory.ts";
 export * from "./infer_client.ts";
-export type {
-  ExecutorPeer,
-  InferAnswer,
-  InferClientComponents,
-  InferRequest,
-  Receipt,
-} from "./asking.ts";
+export * from "./infer_request.ts";
+export type { ReceiptPayment } from "./paying.ts";
 export * from "./infer_server.ts";
 export type { ServedRequest, ServingComponents } from "./serving.ts";

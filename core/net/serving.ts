@@ -2,8 +2,12 @@
  * One request being served: carries out what {@linkcode ExecutorSession} decides.
  * @module
  */
-import type { Address } from "../bytes.ts";
+import { getLogger } from "@logtape/logtape";
+import type { Address, Hash } from "../bytes.ts";
 import { type ErrorData, LloomError } from "../errors.ts";
+import { type Cost, costOf } from "../payments/amounts.ts";
+import type { Cashier, Tab, VoucherMessage } from "../payments/ports.ts";
+import { estimate } from "../payments/prepay.ts";
 import type {
   Clock,
   Inference,
@@ -17,17 +21,20 @@ import type {
 import {
   encodeAccept,
   encodeDelta,
+  encodeDue,
   encodeReceipt,
   encodeReject,
   type OpenFrame,
 } from "../protocol/infer/mod.ts";
-import {
-  type ExecutorEffect,
-  type ExecutorEvent,
-  ExecutorSession,
-  type ExecutorSessionOptions,
-  type ExecutorTimer,
-} from "../session/executor_session.ts";
+import type {
+  ExecutorEffect,
+  ExecutorEvent,
+  ExecutorSessionOptions,
+  ExecutorTimer,
+} from "../session/executor_events.ts";
+import { ExecutorSession } from "../session/executor_session.ts";
+
+const log = getLogger(["lloom", "infer"]);
 
 /** What a {@linkcode Serving} works with. */
 export interface ServingComponents {
@@ -41,6 +48,8 @@ export interface ServingComponents {
   readonly nonces: NonceStore;
   /** What serves a model that is offered. */
   readonly inference: (model: string) => Inference | undefined;
+  /** Is paid; without it, only free requests are served. */
+  readonly cashier?: Cashier;
   /** Told of every request's end. */
   readonly onDone?: (served: ServedRequest) => void;
 }
@@ -78,6 +87,9 @@ export class Serving {
   #firstDeltaMs: number | undefined;
   #client: Address | undefined;
   #run: InferenceRun | undefined;
+  #tab: Tab | undefined;
+  /** Resolves once the last voucher was dealt with. */
+  #taken: Promise<void> = Promise.resolve();
   #handling = false;
   #congested = false;
 
@@ -119,28 +131,32 @@ export class Serving {
     }
   }
 
-  #do(effect: ExecutorEffect): void {
-    const { verifier, signer, nonces, clock } = this.#components;
-    const { request, body, salt } = this.#open;
+  /** Takes a voucher. Resolves once it was dealt with: a client's next frame waits for that. */
+  async take(voucher: VoucherMessage): Promise<void> {
+    this.dispatch({ type: "voucher", voucher });
+    await this.#taken;
+  }
+
+  #do(effect: ExecutorEffect): void | Promise<void> {
+    const { verifier, signer, clock } = this.#components;
+    const { request, body, salt, payment } = this.#open;
     switch (effect.type) {
       case "verify":
         return this.#await(
-          verifier.verifyRequest(request, body, salt),
+          verifier.verifyRequest(request, body, salt, payment),
           (verified) =>
             verified.client === this.#remote
               ? { type: "verified", ...verified }
               : { type: "refused", error: FOREIGN },
           (error) => ({ type: "refused", error }),
         );
-      case "admit": {
+      case "admit":
         this.#client = effect.client;
-        const { nonce, deadline } = request.commitment;
         return this.#await(
-          nonces.use(effect.client, nonce, Number(deadline)),
-          (isNew) => isNew ? { type: "admitted" } : { type: "refused", error: REPLAYED },
+          this.#admit(effect.client, effect.requestHash),
+          (admitted) => admitted,
           (error) => ({ type: "refused", error }),
         );
-      }
       case "run":
         return this.#start();
       case "pause":
@@ -152,14 +168,33 @@ export class Serving {
       case "sign":
         return this.#await(
           signer.signResponse(effect.commitment, request.commitment.channelId),
-          (response) => ({ type: "signed", response }),
+          ({ commitment, signature, responseHash }) => ({
+            type: "signed",
+            response: { commitment, signature },
+            responseHash,
+          }),
           (error) => ({ type: "unsigned", error }),
         );
+      case "settle":
+        return this.#await(
+          this.#tab!.settle(effect.receipt),
+          () => ({ type: "settled" }),
+          (error) => ({ type: "unsigned", error }),
+        );
+      case "take":
+        this.#taken = this.#await(
+          this.#tab!.pay(effect.voucher),
+          (total) => ({ type: "paid", total }),
+          (error) => ({ type: "unpaid", error }),
+        );
+        return;
       case "accept":
         return this.#send(encodeAccept(effect));
       case "delta":
         this.#firstDeltaMs ??= Math.round(performance.now() - this.#startMs);
         return this.#send(encodeDelta(effect));
+      case "due":
+        return this.#send(encodeDue(effect));
       case "receipt":
         return this.#send(encodeReceipt(effect));
       case "reject":
@@ -176,7 +211,8 @@ export class Serving {
       case "abort":
         return this.#stream.abort(LloomError.from(effect.error));
       case "done":
-        this.#components.onDone?.({
+        this.#close(effect.owed).then(this.#resolveEnded);
+        return this.#components.onDone?.({
           model: request.commitment.model,
           durationMs: Math.round(performance.now() - this.#startMs),
           ...(this.#client !== undefined && { client: this.#client }),
@@ -184,7 +220,32 @@ export class Serving {
           ...(effect.error && { error: effect.error }),
           ...(this.#firstDeltaMs !== undefined && { firstDeltaMs: this.#firstDeltaMs }),
         });
-        return this.#resolveEnded();
+    }
+  }
+
+  /** Uses up the request's nonce, then takes what was paid in advance. */
+  async #admit(client: Address, requestHash: Hash): Promise<ExecutorEvent> {
+    const { nonces, cashier } = this.#components;
+    const { request, body, payment } = this.#open;
+    const { nonce, deadline } = request.commitment;
+    if (!await nonces.use(client, nonce, Number(deadline))) {
+      return { type: "refused", error: REPLAYED };
+    }
+    if (payment === undefined || cashier === undefined) return { type: "admitted" };
+    const { commitment } = request;
+    const asked = { request, requestHash, client, payment, ...estimate(commitment, body.length) };
+    this.#tab = await cashier.admit(asked);
+    const { paid, acknowledged } = this.#tab;
+    const step = costOf(commitment, 0, cashier.terms.stepTokens);
+    return { type: "admitted", payment: { step, paid, acknowledged } };
+  }
+
+  async #close(owed: Cost): Promise<void> {
+    try {
+      await this.#tab?.close(owed);
+    } catch (thrown) {
+      const { code } = LloomError.wrap(thrown);
+      log.error("the account of a request could not be closed: {code}", { code });
     }
   }
 
@@ -199,7 +260,7 @@ export class Serving {
     this.#run = model.run(
       { model: commitment.model, body, commitment, salt, client: this.#remote },
       {
-        batch: (lines) => this.dispatch({ type: "batch", lines }),
+        batch: (lines, tokens) => this.dispatch({ type: "batch", lines, tokens }),
         end: (end) => this.dispatch({ type: "end", end, nowMs: clock.now() }),
         fail: (error) => this.dispatch({ type: "failed", error }),
       },
@@ -231,8 +292,8 @@ export class Serving {
     promise: Promise<T>,
     resolved: (value: T) => ExecutorEvent,
     rejected: (error: ErrorData) => ExecutorEvent,
-  ): void {
-    promise.then(
+  ): Promise<void> {
+    return promise.then(
       (value) => this.dispatch(resolved(value)),
       (thrown) => this.dispatch(rejected(LloomError.wrap(thrown).toData())),
     );

@@ -28,6 +28,8 @@ export const TEMPLATE_TOKENS = 4096;
  * for a paid answer of more tokens than its text has bytes, and these.
  */
 export const UNSEEN_TOKENS = 16;
+/** Longest time that a channel may take to close: 30 days, as in its contract. */
+export const MAX_CLOSE_DELAY_S = 2_592_000;
 /** Acknowledged receipts that a voucher lists: those that the executor may not know of, the newest first to stay. */
 export const MAX_ACKNOWLEDGED_RECEIPTS = 64;
 /** Longest wait that a peer may ask for: a day. */

@@ -7,90 +7,40 @@
  * | `accepted` | the first `delta`, a `receipt` or `reject` |
  * | `streaming`| more `delta`, or the `receipt`             |
  * | `verifying`| the verdict on the receipt's signature     |
+ * | `settling` | the payment of what the receipt comes to   |
  * | `over`     | nothing                                    |
  *
  * A request ends in exactly one of `finish` (with a proven receipt) and `fail`. After `finish`, and
  * after a `reject`, the stream is clean and can carry the next request; after any other `fail` it
  * is aborted.
+ *
+ * In a paid request, each `due` is answered with a payment, one after the other; and what is
+ * reserved for it ends with exactly one of `settle`, `dispute` and `abandon`.
  * @module
  */
 import type { Address, Hash } from "../bytes.ts";
 import { type ErrorData, LloomError } from "../errors.ts";
-import type { SignedRequest, SignedResponse } from "../ports.ts";
-import type { ExecutorFrame, ReceiptFrame } from "../protocol/infer/mod.ts";
-import {
-  MAX_CLOCK_SKEW_S,
-  MAX_DELTAS,
-  MAX_RESPONSE_BYTES,
-  TEMPLATE_TOKENS,
-} from "../protocol/limits.ts";
+import { costOf } from "../payments/amounts.ts";
+import type { PaidReceipt, VoucherMessage } from "../payments/ports.ts";
+import type { SignedResponse } from "../ports.ts";
+import type { AcceptFrame, ExecutorFrame, ReceiptFrame } from "../protocol/infer/mod.ts";
+import { MAX_DELTAS, MAX_RESPONSE_BYTES } from "../protocol/limits.ts";
 import { decodeTrailer, type Trailer } from "../protocol/trailer.ts";
+import type {
+  ClientEffect,
+  ClientEvent,
+  ClientSessionOptions,
+  ClientSessionRequest,
+  ClientTimer,
+} from "./client_events.ts";
+import type { Due } from "./delivery.ts";
+import { Meter } from "./meter.ts";
+import { receiptExcess, receiptFault, type ReceiptSubject } from "./receipt_check.ts";
 
-/** Times of a client's session, in milliseconds. */
-export interface ClientSessionOptions {
-  /** For the executor to accept or reject. @default 15000 */
-  readonly acceptTimeoutMs?: number;
-  /** For the first piece of the answer after acceptance; servers load models on demand. @default 90000 */
-  readonly firstDeltaTimeoutMs?: number;
-  /** For the whole answer; then it is cancelled. @default 300000 */
-  readonly timeoutMs?: number;
-  /** For the receipt of a cancelled answer; then the stream is cut. @default 5000 */
-  readonly cancelTimeoutMs?: number;
-}
+type State = "new" | "opening" | "accepted" | "streaming" | "verifying" | "settling" | "over";
 
-/** What a session is about. */
-export interface ClientSessionRequest {
-  /** What the client signed. */
-  readonly request: SignedRequest;
-  /** Its EIP-712 hash, which the receipt must repeat. */
-  readonly requestHash: Hash;
-  /** The address that signed `request`. */
-  readonly client: Address;
-  /** The length of the chat request: an upper bound of its tokens. */
-  readonly bodyBytes: number;
-}
-
-/** The timers of a client's session. */
-export type ClientTimer = "accept" | "first" | "total" | "cancel";
-
-/** What happens to a session. */
-export type ClientEvent =
-  | { readonly type: "start" }
-  | { readonly type: "frame"; readonly frame: ExecutorFrame; readonly nowMs: number }
-  /** The stream ended, broke, or carried what is no frame. */
-  | { readonly type: "cut"; readonly error?: ErrorData }
-  /** The caller wants no more. */
-  | { readonly type: "cancel"; readonly reason: ErrorData }
-  /** Who signed the receipt over the delivered bytes. */
-  | { readonly type: "verified"; readonly executor: Address }
-  | { readonly type: "unverified"; readonly error: ErrorData }
-  | { readonly type: "timer"; readonly timer: ClientTimer };
-
-/** What a session wants done, in order. */
-export type ClientEffect =
-  | { readonly type: "send"; readonly frame: "open" | "cancel" }
-  | { readonly type: "arm"; readonly timer: ClientTimer; readonly ms: number }
-  | { readonly type: "disarm"; readonly timer: ClientTimer }
-  /** Hand lines to the caller, and remember them for the receipt's hash. */
-  | { readonly type: "deliver"; readonly lines: Uint8Array }
-  /** Check the receipt against all delivered lines and the trailer. */
-  | { readonly type: "verify"; readonly response: SignedResponse; readonly trailer: Uint8Array }
-  | {
-    readonly type: "finish";
-    readonly response: SignedResponse;
-    readonly trailer: Trailer;
-    /** Why the caller cancelled, if it did. */
-    readonly cancelled?: ErrorData;
-  }
-  | { readonly type: "fail"; readonly error: ErrorData }
-  /** The stream can carry another request. */
-  | { readonly type: "release" }
-  /** The stream must not be used again. */
-  | { readonly type: "abort"; readonly error: ErrorData };
-
-type State = "new" | "opening" | "accepted" | "streaming" | "verifying" | "over";
-
-const TIMERS: readonly ClientTimer[] = ["accept", "first", "total", "cancel"];
+const DISARM_ALL: readonly ClientEffect[] = (["accept", "first", "total", "cancel"] as const)
+  .map((timer) => ({ type: "disarm", timer }));
 
 const LINE_FEED = 0x0a;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -105,10 +55,19 @@ export class ClientSession {
   #deltas = 0;
   #streamLost = false;
   #receipt: { readonly response: SignedResponse; readonly trailer: Trailer } | undefined;
+  readonly #meter: Meter | undefined;
+  #paying = false;
+  /** What a receipt claims too much of. */
+  #excess: string | undefined;
+  /** A receipt whose acknowledgement waits until what was demanded before it is paid. */
+  #unsettled: PaidReceipt | undefined;
+  /** The reservation was ended. */
+  #closed = false;
 
   /** A session whose request is not sent yet. */
   constructor(about: ClientSessionRequest, options: ClientSessionOptions = {}) {
     this.#about = about;
+    this.#meter = about.payment && new Meter(about.request.commitment, about.payment);
     this.#options = {
       acceptTimeoutMs: options.acceptTimeoutMs ?? 15_000,
       firstDeltaTimeoutMs: options.firstDeltaTimeoutMs ?? 90_000,
@@ -132,7 +91,7 @@ export class ClientSession {
         return this.#frame(event.frame, event.nowMs);
       case "cut":
         // The receipt is here; what becomes of the stream no longer matters to this request.
-        if (this.#state === "verifying") {
+        if (this.#state === "verifying" || this.#state === "settling") {
           this.#streamLost = true;
           return [];
         }
@@ -140,8 +99,14 @@ export class ClientSession {
       case "cancel":
         return this.#cancel(event.reason);
       case "verified":
-        return this.#verified(event.executor);
+        return this.#verified(event.executor, event.responseHash);
       case "unverified":
+        return this.#broken(event.error);
+      case "paid":
+        return this.#paid(event.voucher);
+      case "settled":
+        return this.#finish(event.voucher);
+      case "unpaid":
         return this.#broken(event.error);
       case "timer":
         return this.#timer(event.timer);
@@ -161,20 +126,13 @@ export class ClientSession {
   #frame(frame: ExecutorFrame, nowMs: number): ClientEffect[] {
     switch (frame.type) {
       case "accept":
-        if (this.#state !== "opening") return this.#violation("a second accept");
-        if (frame.requestHash !== this.#about.requestHash) {
-          return this.#violation("accepted another request");
-        }
-        this.#state = "accepted";
-        return [
-          { type: "disarm", timer: "accept" },
-          { type: "arm", timer: "first", ms: this.#options.firstDeltaTimeoutMs },
-        ];
+        return this.#accepted(frame);
       case "reject":
         if (this.#state !== "opening" && this.#state !== "accepted") {
           return this.#violation("rejected after the first delta");
         }
         return this.#end([
+          ...this.#abandon(false),
           { type: "release" },
           { type: "fail", error: this.#cancelled ?? frame.error },
         ]);
@@ -184,13 +142,34 @@ export class ClientSession {
         }
         return this.#delta(frame.lines);
       case "due":
-        return this.#violation("a demand for payment of what is free");
+        if (this.#state !== "streaming" || this.#paying) {
+          return this.#violation("a demand out of turn");
+        }
+        return this.#due(frame);
       case "receipt":
         if (this.#state !== "accepted" && this.#state !== "streaming") {
           return this.#violation("a receipt out of turn");
         }
         return this.#checkReceipt(frame, nowMs);
     }
+  }
+
+  #accepted({ requestHash, acknowledged }: AcceptFrame): ClientEffect[] {
+    if (this.#state !== "opening") return this.#violation("a second accept");
+    if (requestHash !== this.#about.requestHash) {
+      return this.#violation("accepted another request");
+    }
+    if ((acknowledged !== undefined) !== (this.#meter !== undefined)) {
+      return this.#violation("accepted a paid request as free, or a free one as paid");
+    }
+    this.#state = "accepted";
+    return [
+      { type: "disarm", timer: "accept" },
+      { type: "arm", timer: "first", ms: this.#options.firstDeltaTimeoutMs },
+      ...(acknowledged === undefined
+        ? []
+        : [{ type: "acknowledged", count: acknowledged } as const]),
+    ];
   }
 
   #delta(lines: Uint8Array): ClientEffect[] {
@@ -203,8 +182,31 @@ export class ClientSession {
     }
     // Who reads the signed bytes later must see the same lines, however they were framed.
     if (!areWholeLines(lines)) return this.#violation("a delta that is not whole lines of text");
+    try {
+      this.#meter?.add(lines);
+    } catch (thrown) {
+      return this.#broken(LloomError.wrap(thrown).toData());
+    }
     const deliver: ClientEffect = { type: "deliver", lines };
     return isFirst ? [{ type: "disarm", timer: "first" }, deliver] : [deliver];
+  }
+
+  #due(due: Due): ClientEffect[] {
+    if (this.#meter === undefined) return this.#violation("a demand for a free answer");
+    try {
+      const total = this.#meter.demand(due);
+      this.#paying = true;
+      return [{ type: "pay", total }];
+    } catch (thrown) {
+      return this.#broken(LloomError.wrap(thrown).toData());
+    }
+  }
+
+  #paid(voucher: VoucherMessage): ClientEffect[] {
+    if (!this.#paying) throw new TypeError("pay for answer: nothing is being paid");
+    this.#paying = false;
+    const effects = this.#voucher(voucher);
+    return this.#unsettled === undefined ? effects : [...effects, ...this.#settle(this.#unsettled)];
   }
 
   /** Everything that the signature alone does not prove: that the receipt is about this request. */
@@ -215,32 +217,12 @@ export class ClientSession {
     } catch (error) {
       return this.#broken(LloomError.wrap(error).toData());
     }
-    const asked = this.#about.request.commitment;
-    const said = response.commitment;
-    const ended = trailer.finish !== "cancelled" && trailer.finish !== "error";
-    const latest = asked.deadline + BigInt(MAX_CLOCK_SKEW_S);
-    const early = BigInt(Math.floor(nowMs / 1000) - MAX_CLOCK_SKEW_S);
-    const late = BigInt(Math.floor(nowMs / 1000) + MAX_CLOCK_SKEW_S);
-    const fault = said.requestHash !== this.#about.requestHash
-      ? "another request's"
-      : said.client !== this.#about.client
-      ? "another client's"
-      : said.model !== asked.model
-      ? "another model"
-      : said.inboundPrice !== asked.inboundPrice || said.outboundPrice !== asked.outboundPrice
-      ? "other prices"
-      : said.outboundTokens > asked.maxTokens
-      ? "more tokens than asked for"
-      : said.inboundTokens > this.#about.bodyBytes + TEMPLATE_TOKENS
-      ? "more tokens than the request can have"
-      : said.inboundTokens !== trailer.promptTokens ||
-          said.outboundTokens !== trailer.completionTokens
-      ? "other token counts than its trailer"
-      : said.success !== ended
-      ? "another outcome than its trailer"
-      : said.timestamp > latest || said.timestamp < early || said.timestamp > late
-      ? "a date that cannot be"
-      : undefined;
+    const { request, requestHash, client, bodyBytes } = this.#about;
+    const subject: ReceiptSubject = { asked: request.commitment, requestHash, client, bodyBytes };
+    this.#excess = receiptExcess(response.commitment, subject, this.#meter?.delivered);
+    const fault = receiptFault(response.commitment, trailer, subject, nowMs) ??
+      // Where money is at stake, a signed claim of too much is evidence: its signature is checked.
+      (this.#meter === undefined ? this.#excess : undefined);
     if (fault !== undefined) {
       return this.#broken({ code: "receipt_invalid", message: `check receipt: ${fault}` });
     }
@@ -249,7 +231,7 @@ export class ClientSession {
     return [{ type: "verify", response, trailer: bytes }];
   }
 
-  #verified(executor: Address): ClientEffect[] {
+  #verified(executor: Address, responseHash: Hash): ClientEffect[] {
     if (this.#state !== "verifying" || this.#receipt === undefined) {
       throw new TypeError("verify receipt: none is being verified");
     }
@@ -259,21 +241,61 @@ export class ClientSession {
         message: "check receipt: signed by another than the executor asked",
       });
     }
+    if (this.#meter === undefined) return this.#finish();
+    const { response } = this.#receipt;
+    const { inboundTokens, outboundTokens } = response.commitment;
+    const cost = costOf(response.commitment, inboundTokens, outboundTokens);
+    const receipt = { response, responseHash, cost };
+    if (this.#excess !== undefined) return this.#dispute(receipt, this.#excess);
+    this.#state = "settling";
+    // Nothing is awaited of the executor any more, and the caller has come too late to cancel.
+    return [...DISARM_ALL, ...(this.#paying ? this.#postpone(receipt) : this.#settle(receipt))];
+  }
+
+  #dispute(receipt: PaidReceipt, excess: string): ClientEffect[] {
+    this.#closed = true;
+    const error = { code: "overcharged", message: `check receipt: ${excess}` } as const;
     return this.#end([
+      { type: "dispute", receipt },
+      { type: "abort", error },
+      { type: "fail", error },
+    ]);
+  }
+
+  #postpone(receipt: PaidReceipt): ClientEffect[] {
+    this.#unsettled = receipt;
+    return [];
+  }
+
+  #settle(receipt: PaidReceipt): ClientEffect[] {
+    this.#closed = true;
+    return [{ type: "settle", receipt }];
+  }
+
+  #finish(voucher?: VoucherMessage): ClientEffect[] {
+    return this.#end([
+      ...(voucher === undefined ? [] : this.#voucher(voucher)),
       ...(this.#streamLost ? [] : [{ type: "release" } as const]),
       {
         type: "finish",
-        ...this.#receipt,
+        ...this.#receipt!,
         ...(this.#cancelled && { cancelled: this.#cancelled }),
       },
     ]);
   }
 
+  /** What cannot be sent now goes with the next request on the channel. */
+  #voucher(voucher: VoucherMessage): ClientEffect[] {
+    return this.#streamLost ? [] : [{ type: "send_voucher", voucher }];
+  }
+
   #cancel(reason: ErrorData): ClientEffect[] {
     if (this.#cancelled !== undefined) return [];
     this.#cancelled = reason;
-    if (this.#state === "new") return this.#end([{ type: "fail", error: reason }]);
-    if (this.#state === "verifying") return [];
+    if (this.#state === "new") {
+      return this.#end([...this.#abandon(false), { type: "fail", error: reason }]);
+    }
+    if (this.#state === "verifying" || this.#state === "settling") return [];
     return [
       { type: "send", frame: "cancel" },
       { type: "arm", timer: "cancel", ms: this.#options.cancelTimeoutMs },
@@ -304,15 +326,21 @@ export class ClientSession {
   }
 
   #broken(error: ErrorData): ClientEffect[] {
-    return this.#end([{ type: "abort", error }, {
+    return this.#end([...this.#abandon(true), { type: "abort", error }, {
       type: "fail",
       error: this.#cancelled ?? error,
     }]);
   }
 
+  #abandon(owed: boolean): ClientEffect[] {
+    if (this.#meter === undefined || this.#closed) return [];
+    this.#closed = true;
+    return [{ type: "abandon", owed }];
+  }
+
   #end(effects: ClientEffect[]): ClientEffect[] {
     this.#state = "over";
-    return [...TIMERS.map((timer): ClientEffect => ({ type: "disarm", timer })), ...effects];
+    return [...DISARM_ALL, ...effects];
   }
 }
 

@@ -1,88 +1,52 @@
 /**
  * The executor's end of one request, without I/O: event in, effects out.
  *
- * | state       | waits for                                       |
- * |-------------|-------------------------------------------------|
- * | `verifying` | who signed the request                          |
- * | `admitting` | whether its nonce is new                        |
- * | `running`   | batches, and the end of the answer              |
- * | `signing`   | the signature of the receipt                    |
- * | `over`      | nothing                                         |
+ * | state        | waits for                                              |
+ * |--------------|--------------------------------------------------------|
+ * | `verifying`  | who signed the request                                 |
+ * | `admitting`  | whether its nonce is new, and what was paid in advance |
+ * | `running`    | batches, and the end of the answer                     |
+ * | `holding`    | payment, with text in hand after the end               |
+ * | `signing`    | the signature of the receipt                           |
+ * | `settling`   | the receipt of a paid request to be on disk            |
+ * | `collecting` | payment for what the receipt comes to                  |
+ * | `over`       | nothing                                                |
  *
  * Each request ends in `done`, with the receipt if one was signed: also when the client is gone,
- * so that the executor can prove what it delivered.
+ * so that the executor can prove what it delivered. A paid request of which something was never handed
+ * out, for want of payment or of a client, has no receipt.
  * @module
  */
 import type { Address, Hash } from "../bytes.ts";
 import type { ErrorData } from "../errors.ts";
+import { type Cost, costOf } from "../payments/amounts.ts";
+import type { VoucherMessage } from "../payments/ports.ts";
+import { estimate } from "../payments/prepay.ts";
 import type { InferenceEnd, SignedResponse } from "../ports.ts";
 import type { OpenFrame } from "../protocol/infer/mod.ts";
 import type { LlmResponseCommitment } from "../signing/typed_data.ts";
+import { Delivery } from "./delivery.ts";
+import type {
+  ExecutorEffect,
+  ExecutorEvent,
+  ExecutorPayment,
+  ExecutorSessionOptions,
+  ExecutorTimer,
+} from "./executor_events.ts";
 
-/** Times of an executor's session, in milliseconds. */
-export interface ExecutorSessionOptions {
-  /** Longest time for one answer, whatever the request's deadline. @default 600000 */
-  readonly timeoutMs?: number;
-  /** Longest time that a client may not read while an answer waits for it. @default 60000 */
-  readonly stallTimeoutMs?: number;
-  /** For the backend to stop after it was told to; then the stream is cut. @default 10000 */
-  readonly cancelTimeoutMs?: number;
-}
+type State =
+  | "new"
+  | "verifying"
+  | "admitting"
+  | "running"
+  | "holding"
+  | "signing"
+  | "settling"
+  | "collecting"
+  | "over";
 
-/** The timers of an executor's session. */
-export type ExecutorTimer = "total" | "stall" | "cancel";
-
-/** What happens to a session. */
-export type ExecutorEvent =
-  /** The request arrived. `refused`: it does not meet the terms, whoever signed it. */
-  | { readonly type: "open"; readonly refused?: ErrorData; readonly nowMs: number }
-  | { readonly type: "verified"; readonly client: Address; readonly requestHash: Hash }
-  /** Its nonce is new and remembered. */
-  | { readonly type: "admitted" }
-  /** Verification, or admission, failed. */
-  | { readonly type: "refused"; readonly error: ErrorData }
-  | { readonly type: "batch"; readonly lines: Uint8Array }
-  | { readonly type: "end"; readonly end: InferenceEnd; readonly nowMs: number }
-  | { readonly type: "failed"; readonly error: ErrorData }
-  | { readonly type: "signed"; readonly response: SignedResponse }
-  /** Signing the receipt failed. */
-  | { readonly type: "unsigned"; readonly error: ErrorData }
-  /** The client wants no more. */
-  | { readonly type: "cancel" }
-  /** The client is gone, or sent what is no frame. */
-  | { readonly type: "cut"; readonly error: ErrorData }
-  /** This executor ends, and the time to finish is over. */
-  | { readonly type: "shutdown" }
-  | { readonly type: "congested" }
-  | { readonly type: "drained" }
-  | { readonly type: "timer"; readonly timer: ExecutorTimer };
-
-/** What a session wants done, in order. */
-export type ExecutorEffect =
-  | { readonly type: "verify" }
-  | { readonly type: "admit"; readonly client: Address }
-  | { readonly type: "accept"; readonly requestHash: Hash }
-  | { readonly type: "run" }
-  | { readonly type: "delta"; readonly lines: Uint8Array }
-  | { readonly type: "pause" }
-  | { readonly type: "resume" }
-  | { readonly type: "cancel_run"; readonly reason: ErrorData }
-  | { readonly type: "sign"; readonly commitment: LlmResponseCommitment }
-  | { readonly type: "receipt"; readonly response: SignedResponse; readonly trailer: Uint8Array }
-  | { readonly type: "reject"; readonly error: ErrorData }
-  | { readonly type: "arm"; readonly timer: ExecutorTimer; readonly ms: number }
-  | { readonly type: "disarm"; readonly timer: ExecutorTimer }
-  | { readonly type: "abort"; readonly error: ErrorData }
-  /** The session is over. */
-  | {
-    readonly type: "done";
-    readonly response?: SignedResponse;
-    readonly error?: ErrorData;
-  };
-
-type State = "new" | "verifying" | "admitting" | "running" | "signing" | "over";
-
-const TIMERS: readonly ExecutorTimer[] = ["total", "stall", "cancel"];
+const DISARM_ALL: readonly ExecutorEffect[] = (["total", "stall", "cancel", "payment"] as const)
+  .map((timer) => ({ type: "disarm", timer }));
 
 /** The executor's end of one request. See the module's table. */
 export class ExecutorSession {
@@ -91,12 +55,25 @@ export class ExecutorSession {
   #state: State = "new";
   #client: Address | undefined;
   #requestHash: Hash | undefined;
-  #end: InferenceEnd | undefined;
+  #delivery: Delivery | undefined;
+  #end: { readonly end: InferenceEnd; readonly nowMs: number } | undefined;
+  #response: SignedResponse | undefined;
+  /** What the receipt comes to. */
+  #cost: Cost = 0n;
   /** Why the run was told to stop. */
   #stopped: ErrorData | undefined;
   /** The client cannot hear us any more. */
   #gone = false;
-  #delivered = false;
+  /** The model has said something. */
+  #said = false;
+  /** Something of a paid answer was never handed out: no receipt may cover it. */
+  #lost = false;
+  #congested = false;
+  /** Text waits for payment. */
+  #holding = false;
+  #paused = false;
+  /** A voucher is being checked. */
+  #taking = false;
   #deadlineMs = 0;
 
   /** A session for a request that has just arrived. */
@@ -106,6 +83,7 @@ export class ExecutorSession {
       timeoutMs: options.timeoutMs ?? 600_000,
       stallTimeoutMs: options.stallTimeoutMs ?? 60_000,
       cancelTimeoutMs: options.cancelTimeoutMs ?? 10_000,
+      paymentTimeoutMs: options.paymentTimeoutMs ?? 15_000,
     };
   }
 
@@ -121,49 +99,48 @@ export class ExecutorSession {
       case "open":
         return this.#opened(event.refused, event.nowMs);
       case "verified":
-        this.#expect("verifying", event.type);
-        this.#client = event.client;
-        this.#requestHash = event.requestHash;
-        if (this.#stopped) return this.#reject(this.#stopped);
-        this.#state = "admitting";
-        return [{ type: "admit", client: event.client }];
+        return this.#verified(event.client, event.requestHash);
       case "admitted":
-        this.#expect("admitting", event.type);
-        return this.#admitted();
+        return this.#admitted(event.payment);
       case "refused":
         return this.#reject(event.error);
       case "batch":
-        if (this.#state !== "running") return [];
-        this.#delivered = true;
-        return this.#gone ? [] : [{ type: "delta", lines: event.lines }];
+        return this.#batch(event.lines, event.tokens);
       case "end":
-        this.#expect("running", event.type);
         return this.#ended(event.end, event.nowMs);
       case "failed":
         this.#expect("running", event.type);
         // A backend fails before it delivers anything, or ends; only a crash fails in between.
-        return this.#delivered ? this.#cut(event.error) : this.#reject(event.error);
+        return this.#said ? this.#cut(event.error) : this.#reject(event.error);
       case "signed":
-        this.#expect("signing", event.type);
-        return this.#signed(event.response);
+        return this.#signed(event.response, event.responseHash);
+      case "settled":
+        this.#expect("settling", event.type);
+        return this.#sendReceipt();
       case "unsigned":
         return this.#cut(event.error);
+      case "voucher":
+        return this.#voucher(event.voucher);
+      case "paid":
+        return this.#paid(event.total);
+      case "unpaid":
+        return this.#lose(event.error);
       case "cancel":
         return this.#stop({ code: "aborted", message: "answer request: cancelled by the client" });
       case "cut":
         this.#gone = true;
         return this.#stop(event.error);
       case "shutdown":
-        return this.#stop({ code: "shutting_down", message: "answer request: shutting down" });
+        return this.#shutdown();
       case "congested":
-        if (this.#state !== "running") return [];
+        this.#congested = true;
         return [
-          { type: "pause" },
+          ...this.#gate(),
           { type: "arm", timer: "stall", ms: this.#options.stallTimeoutMs },
         ];
       case "drained":
-        if (this.#state !== "running") return [];
-        return [{ type: "disarm", timer: "stall" }, { type: "resume" }];
+        this.#congested = false;
+        return [{ type: "disarm", timer: "stall" }, ...this.#gate()];
       case "timer":
         return this.#timer(event.timer);
     }
@@ -178,20 +155,88 @@ export class ExecutorSession {
     return [{ type: "verify" }];
   }
 
-  #admitted(): ExecutorEffect[] {
+  #verified(client: Address, requestHash: Hash): ExecutorEffect[] {
+    this.#expect("verifying", "verified");
+    this.#client = client;
+    this.#requestHash = requestHash;
+    if (this.#stopped) return this.#reject(this.#stopped);
+    this.#state = "admitting";
+    return [{ type: "admit", client, requestHash }];
+  }
+
+  #admitted(payment: ExecutorPayment | undefined): ExecutorEffect[] {
+    this.#expect("admitting", "admitted");
     if (this.#stopped) return this.#reject(this.#stopped);
     this.#state = "running";
+    const { request: { commitment }, body } = this.#open;
+    this.#delivery = new Delivery({
+      prices: commitment,
+      maxTokens: commitment.maxTokens,
+      prepay: estimate(commitment, body.length).prepay,
+      step: payment?.step ?? 0n,
+      paid: payment?.paid ?? 0n,
+    });
     return [
-      { type: "accept", requestHash: this.#requestHash! },
+      {
+        type: "accept",
+        requestHash: this.#requestHash!,
+        ...(payment && { acknowledged: payment.acknowledged }),
+      },
       { type: "arm", timer: "total", ms: this.#deadlineMs },
       { type: "run" },
     ];
   }
 
+  #batch(lines: Uint8Array, tokens: number): ExecutorEffect[] {
+    if (this.#state !== "running") return [];
+    this.#said = true;
+    if (this.#gone) {
+      this.#lost = this.#isPaid;
+      return [];
+    }
+    this.#delivery!.add(lines, tokens);
+    return this.#flow();
+  }
+
+  /** Hands out what may go now, and asks for payment where it is due. @param paid it was just paid */
+  #flow(paid = false): ExecutorEffect[] {
+    const delivery = this.#delivery!;
+    const effects: ExecutorEffect[] = delivery.release().map((lines) => ({ type: "delta", lines }));
+    const due = delivery.demand();
+    if (due !== undefined) effects.push({ type: "due", ...due });
+    const { holding } = delivery;
+    if (holding && (paid || !this.#holding)) effects.push(this.#armPayment());
+    if (!holding && this.#holding) effects.push({ type: "disarm", timer: "payment" });
+    this.#holding = holding;
+    return [...effects, ...this.#gate()];
+  }
+
+  /** Stops the model's text from piling up while the client does not read, or does not pay. */
+  #gate(): ExecutorEffect[] {
+    const closed = this.#congested || this.#holding;
+    if (this.#state !== "running" || closed === this.#paused) return [];
+    this.#paused = closed;
+    return [{ type: closed ? "pause" : "resume" }];
+  }
+
   #ended(end: InferenceEnd, nowMs: number): ExecutorEffect[] {
+    this.#expect("running", "end");
+    if (end.completionTokens > this.#open.request.commitment.maxTokens) {
+      // A receipt for them would cost the executor's bond.
+      return this.#cut({ code: "internal", message: "answer request: more tokens than asked for" });
+    }
+    this.#end = { end, nowMs };
+    if (this.#lost || (this.#gone && this.#holding)) return this.#cut(this.#stopped!);
+    if (!this.#holding) return this.#sign();
+    this.#state = "holding";
+    return [{ type: "disarm", timer: "total" }, { type: "disarm", timer: "cancel" }];
+  }
+
+  #sign(): ExecutorEffect[] {
     this.#state = "signing";
-    this.#end = end;
+    const { end, nowMs } = this.#end!;
     const asked = this.#open.request.commitment;
+    this.#cost = costOf(asked, end.promptTokens, end.completionTokens);
     const commitment: LlmResponseCommitment = {
       requestHash: this.#requestHash!,
       client: this.#client!,
@@ -204,27 +249,100 @@ export class ExecutorSession {
       timestamp: BigInt(Math.floor(nowMs / 1000)),
       success: end.success,
     };
-    return [...this.#disarmAll(), { type: "sign", commitment }];
+    return [...DISARM_ALL, { type: "sign", commitment }];
   }
 
-  #signed(response: SignedResponse): ExecutorEffect[] {
-    const trailer = this.#end!.trailer;
-    return this.#over([
-      ...(this.#gone ? [] : [{ type: "receipt", response, trailer } as const]),
-      { type: "done", response, ...(this.#stopped && { error: this.#stopped }) },
-    ]);
+  #signed(response: SignedResponse, responseHash: Hash): ExecutorEffect[] {
+    this.#expect("signing", "signed");
+    this.#response = response;
+    if (!this.#isPaid) return this.#sendReceipt();
+    this.#state = "settling";
+    return [{ type: "settle", receipt: { response, responseHash, cost: this.#cost } }];
+  }
+
+  #sendReceipt(): ExecutorEffect[] {
+    if (this.#gone) return this.#done();
+    const { trailer } = this.#end!.end;
+    this.#state = "collecting";
+    return [{ type: "receipt", response: this.#response!, trailer }, ...this.#collect()];
+  }
+
+  /** Ends once everything is paid, and no voucher that was asked for can still come. */
+  #collect(): ExecutorEffect[] {
+    const { demanded, paid } = this.#delivery!;
+    return demanded === undefined && paid >= this.#cost ? this.#done() : [this.#armPayment()];
+  }
+
+  #voucher(voucher: VoucherMessage): ExecutorEffect[] {
+    const delivery = this.#delivery;
+    const { demanded, paid } = delivery ?? { demanded: undefined, paid: 0n };
+    const missing = this.#state === "collecting" && paid < this.#cost;
+    if (this.#taking || (demanded === undefined && !missing)) {
+      return this.#lose({ code: "protocol_violation", message: "take voucher: nothing is due" });
+    }
+    if (this.#state === "collecting" && !missing) {
+      // It was asked for before the exact count, by which all is paid: the surplus stays the client's.
+      delivery!.pay(demanded!);
+      return this.#collect();
+    }
+    this.#taking = true;
+    return [{ type: "take", voucher }];
+  }
+
+  #paid(total: Cost): ExecutorEffect[] {
+    this.#taking = false;
+    const delivery = this.#delivery!;
+    if (total < (delivery.demanded ?? this.#cost)) {
+      return this.#lose({ code: "voucher_invalid", message: "take voucher: less than is due" });
+    }
+    delivery.pay(total);
+    if (this.#gone) return [];
+    switch (this.#state) {
+      case "running":
+        return this.#flow(true);
+      case "holding": {
+        const effects = this.#flow(true);
+        return this.#holding ? effects : [...effects, ...this.#sign()];
+      }
+      case "collecting":
+        return this.#collect();
+      default:
+        return [];
+    }
   }
 
   /** Tells the model to stop; the answer ends with what was delivered. */
   #stop(reason: ErrorData): ExecutorEffect[] {
-    if (this.#stopped) return [];
-    this.#stopped = reason;
-    // Before the run, verification or admission is under way: its outcome ends the session.
-    if (this.#state !== "running") return [];
-    return [
-      { type: "cancel_run", reason },
-      { type: "arm", timer: "cancel", ms: this.#options.cancelTimeoutMs },
-    ];
+    switch (this.#state) {
+      case "running": {
+        if (this.#stopped) return [];
+        this.#stopped = reason;
+        return [
+          { type: "cancel_run", reason },
+          { type: "arm", timer: "cancel", ms: this.#options.cancelTimeoutMs },
+        ];
+      }
+      case "holding":
+        return this.#gone ? this.#cut(reason) : [];
+      case "collecting":
+        return this.#gone ? this.#done(reason) : [];
+      default:
+        // What is under way, verification, admission or the receipt, ends the session.
+        this.#stopped ??= reason;
+        return [];
+    }
+  }
+
+  /** Gives the client up; what is under way ends for the records. */
+  #lose(error: ErrorData): ExecutorEffect[] {
+    this.#gone = true;
+    return [{ type: "abort", error }, ...this.#stop(error)];
+  }
+
+  #shutdown(): ExecutorEffect[] {
+    const error = { code: "shutting_down", message: "answer request: shutting down" } as const;
+    const waits = this.#state === "holding" || this.#state === "collecting";
+    return waits ? this.#lose(error) : this.#stop(error);
   }
 
   #timer(timer: ExecutorTimer): ExecutorEffect[] {
@@ -232,36 +350,45 @@ export class ExecutorSession {
       case "total":
         return this.#stop({ code: "timeout", message: "answer request: time is up" });
       case "stall":
-        this.#gone = true;
-        return [
-          { type: "abort", error: { code: "timeout", message: "send answer: nobody reads it" } },
-          ...this.#stop({ code: "timeout", message: "send answer: nobody reads it" }),
-        ];
+        return this.#lose({ code: "timeout", message: "send answer: nobody reads it" });
       case "cancel":
         return this.#cut({ code: "backend_timeout", message: "stop backend: no end in time" });
+      case "payment":
+        return this.#lose({ code: "payment_required", message: "await payment: none in time" });
     }
+  }
+
+  #armPayment(): ExecutorEffect {
+    return { type: "arm", timer: "payment", ms: this.#options.paymentTimeoutMs };
   }
 
   /** Ends without a receipt, where the client can still be told why. */
   #reject(error: ErrorData): ExecutorEffect[] {
     return this.#over([
       ...(this.#gone ? [] : [{ type: "reject", error } as const]),
-      { type: "done", error },
+      { type: "done", error, owed: 0n },
     ]);
   }
 
   /** Ends without a receipt after something was delivered: the client must see a broken stream. */
   #cut(error: ErrorData): ExecutorEffect[] {
-    return this.#over([{ type: "abort", error }, { type: "done", error }]);
+    const owed = this.#isPaid ? this.#delivery?.accrued ?? 0n : 0n;
+    return this.#over([{ type: "abort", error }, { type: "done", error, owed }]);
+  }
+
+  #done(error: ErrorData | undefined = this.#stopped): ExecutorEffect[] {
+    return this.#over([
+      { type: "done", response: this.#response!, owed: this.#cost, ...(error && { error }) },
+    ]);
   }
 
   #over(effects: ExecutorEffect[]): ExecutorEffect[] {
     this.#state = "over";
-    return [...this.#disarmAll(), ...effects];
+    return [...DISARM_ALL, ...effects];
   }
 
-  #disarmAll(): ExecutorEffect[] {
-    return TIMERS.map((timer) => ({ type: "disarm", timer }));
+  get #isPaid(): boolean {
+    return this.#open.payment !== undefined;
   }
 
   #expect(state: State, event: string): void {

@@ -48,8 +48,10 @@ Deno.test("a draft meets the executor's terms whatever its time-out, also with c
   const commitment = { promptHash: "0x", systemPromptHash: "0x" } as const;
   for (const timeoutMs of [1, 60_000, 1000 * MAX_DEADLINE_AHEAD_S, Number.MAX_SAFE_INTEGER]) {
     for (const skewMs of [-29_000, 0, 29_000]) {
-      const request = { ...draft({}, undefined, timeoutMs), ...commitment };
-      assert.equal(checkTerms(request, terms, NOW_MS + skewMs), undefined);
+      const asked = { ...draft({}, undefined, timeoutMs), ...commitment };
+      const request = { commitment: asked, signature: new Uint8Array(65) };
+      const open = { request, body: new Uint8Array(2) };
+      assert.equal(checkTerms(open, ZERO_ADDRESS, terms, undefined, NOW_MS + skewMs), undefined);
     }
   }
 });

@@ -2,8 +2,10 @@
 import { type Address, ZERO_HASH } from "../bytes.ts";
 import type { ErrorCode, ErrorData } from "../errors.ts";
 import type { ModelOffer } from "../protocol/announcement.ts";
-import { MAX_DEADLINE_AHEAD_S } from "../protocol/limits.ts";
-import type { LlmRequestCommitment } from "../signing/typed_data.ts";
+import type { PaymentTerms } from "../payments/ports.ts";
+import { estimate } from "../payments/prepay.ts";
+import type { OpenFrame } from "../protocol/infer/mod.ts";
+import { MAX_CLOSE_DELAY_S, MAX_DEADLINE_AHEAD_S } from "../protocol/limits.ts";
 
 /** An executor's side of the bargain. */
 export interface Terms {
@@ -14,14 +16,19 @@ export interface Terms {
 }
 
 /**
- * Why a commitment does not meet an executor's terms at `nowMs`, or undefined if it does.
- * Cheap, and done before the signature is looked at: it decides nothing about who asks.
+ * Why a request does not meet an executor's terms at `nowMs`, or undefined if it does.
+ * Cheap, and done before any signature is looked at.
+ * @param client who sent it: the channel it is paid from must be signed for by nobody else
+ * @param payment how the executor is paid; undefined where it serves free requests only
  */
 export function checkTerms(
-  commitment: LlmRequestCommitment,
+  open: Omit<OpenFrame, "type" | "salt">,
+  client: Address,
   terms: Terms,
+  payment: PaymentTerms | undefined,
   nowMs: number,
 ): ErrorData | undefined {
+  const { commitment } = open.request;
   const now = Math.floor(nowMs / 1000);
   const deadline = Number(commitment.deadline);
   const offer = terms.offer(commitment.model);
@@ -41,12 +48,41 @@ export function checkTerms(
     return refused("price_too_low", "it offers less than this executor's price");
   }
   if (commitment.inboundPrice + commitment.outboundPrice > 0n) {
-    return refused("payment_required", "it has a price but no payment channel");
+    return checkPayment(open, client, payment);
   }
-  if (commitment.channelId !== ZERO_HASH) {
+  if (commitment.channelId !== ZERO_HASH || open.payment !== undefined) {
     return refused("request_invalid", "a free request names no payment channel");
   }
   return undefined;
+}
+
+function checkPayment(
+  { request: { commitment }, body, payment }: Omit<OpenFrame, "type" | "salt">,
+  client: Address,
+  wanted: PaymentTerms | undefined,
+): ErrorData | undefined {
+  if (wanted === undefined) {
+    return refused("payment_required", "it has a price, and this executor takes no payment");
+  }
+  if (payment === undefined || commitment.channelId === ZERO_HASH) {
+    return refused("payment_required", "it has a price but no payment channel");
+  }
+  const { executor, asset, signer, closeDelay } = payment.terms;
+  if (executor !== commitment.executor) return unusable("it pays another executor");
+  if (signer !== client) return unusable("another than who asks signs for it");
+  if (asset !== wanted.asset) return unusable("it pays in another asset");
+  if (closeDelay < wanted.closeDelay || closeDelay > MAX_CLOSE_DELAY_S) {
+    const range = `from ${wanted.closeDelay} to ${MAX_CLOSE_DELAY_S}`;
+    return unusable(`it takes ${closeDelay} seconds to close, not ${range}`);
+  }
+  if (payment.paid < estimate(commitment, body.length).prepay) {
+    return refused("payment_required", "less is paid in advance than its prompt is reckoned at");
+  }
+  return undefined;
+}
+
+function unusable(why: string): ErrorData {
+  return refused("channel_unusable", `its channel cannot be used: ${why}`);
 }
 
 function refused(code: ErrorCode, why: string): ErrorData {

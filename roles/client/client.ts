@@ -211,6 +211,7 @@ export class LloomClient {
           {
             body,
             systemPrompt: systemPrompt(chat),
+            answers: chat.n,
             draft: () =>
               draftRequest(chat, {
                 executor,

@@ -1,0 +1,169 @@
+/** The money of one request under way, at the client. @module */
+import type { Hash } from "../bytes.ts";
+import { LloomError } from "../errors.ts";
+import type { Cost } from "../payments/amounts.ts";
+import type {
+  OpeningPayment,
+  OpenPayment,
+  PaidReceipt,
+  Payer,
+  PaymentTerms,
+  VoucherMessage,
+} from "../payments/ports.ts";
+import { estimate } from "../payments/prepay.ts";
+import type { RequestDraft, SignedRequest, SignedVoucher } from "../ports.ts";
+import type { MeterTerms } from "../session/meter.ts";
+import type { ChannelTerms, Voucher } from "../signing/typed_data.ts";
+
+/** How a request was paid. */
+export interface ReceiptPayment {
+  /** The channel. */
+  readonly terms: ChannelTerms;
+  /** What the receipt comes to. */
+  readonly cost: Cost;
+  /** What of all vouchers was said to be for this request; what is above `cost` stays on the channel. */
+  readonly paid: Cost;
+  /** The newest voucher that the executor was sent; absent where none was needed yet. */
+  readonly voucher?: SignedVoucher;
+}
+
+/** What a request costs, and whose money pays. */
+export interface PayingOptions {
+  /** Pays. */
+  readonly payer: Payer;
+  /** How the executor wants to be paid. */
+  readonly terms: PaymentTerms;
+  /** The request, on no channel yet. */
+  readonly draft: RequestDraft;
+  /** The length of its body. */
+  readonly bodyBytes: number;
+  /** Answers asked for. */
+  readonly answers: number;
+}
+
+/** One reservation, which ends with exactly one of `settle`, `dispute` and `abandon`. */
+export class Paying {
+  readonly #open: OpenPayment;
+  readonly #prepay: Cost;
+  readonly #answers: number;
+  #voucher: SignedVoucher | undefined;
+  #paid: Cost;
+  #cost: Cost = 0n;
+  #sent = false;
+  #ended = false;
+
+  private constructor(open: OpenPayment, prepay: Cost, answers: number) {
+    this.#open = open;
+    this.#prepay = prepay;
+    this.#answers = answers;
+    this.#paid = open.opening.paid;
+  }
+
+  /** Reserves. @throws {LloomError} as {@linkcode Payer.begin} */
+  static async begin(options: PayingOptions, signal: AbortSignal): Promise<Paying> {
+    const { payer, terms, draft, bodyBytes, answers } = options;
+    const { prepay, maxCost } = estimate(draft, bodyBytes);
+    const open = await payer.begin({
+      executor: draft.executor,
+      payment: terms,
+      prepay,
+      maxCost,
+      model: draft.model,
+      deadlineMs: Number(draft.deadline) * 1000,
+    }, signal);
+    return new Paying(open, prepay, answers);
+  }
+
+  /** The channel's id. */
+  get channelId(): Hash {
+    return this.#open.channelId;
+  }
+
+  /** What is to be signed with the request. */
+  get voucher(): Voucher | undefined {
+    return this.#open.opening.voucher;
+  }
+
+  /** What the session holds demands against. */
+  get meterTerms(): MeterTerms {
+    return { prepay: this.#prepay, paid: this.#open.opening.paid, answers: this.#answers };
+  }
+
+  /** How the request was paid. */
+  get summary(): ReceiptPayment {
+    return {
+      terms: this.#open.opening.terms,
+      cost: this.#cost,
+      paid: this.#paid,
+      ...(this.#voucher && { voucher: this.#voucher }),
+    };
+  }
+
+  /** What travels with the request that is sent now. */
+  send(
+    request: SignedRequest,
+    requestHash: Hash,
+    salt: Uint8Array,
+    voucher: SignedVoucher | undefined,
+  ): OpeningPayment {
+    this.#sent = true;
+    this.#voucher = voucher;
+    this.#open.sent(request, requestHash, salt);
+    const { terms, paid, first, receipts } = this.#open.opening;
+    return { terms, paid, first, receipts, ...(voucher && { voucher }) };
+  }
+
+  /** @see OpenPayment.accepted */
+  accepted(acknowledged: number): void {
+    this.#open.accepted(acknowledged);
+  }
+
+  /** @see OpenPayment.pay */
+  pay(total: Cost): Promise<VoucherMessage> {
+    return this.#open.pay(total);
+  }
+
+  /** Takes note of a voucher that is sent now. */
+  sending({ signed, paid }: VoucherMessage): void {
+    this.#voucher = signed;
+    this.#paid = paid;
+  }
+
+  /** @see OpenPayment.settle */
+  settle(receipt: PaidReceipt): Promise<VoucherMessage | undefined> {
+    this.#end();
+    this.#cost = receipt.cost;
+    return this.#open.settle(receipt);
+  }
+
+  /** @see OpenPayment.dispute */
+  async dispute(receipt: PaidReceipt): Promise<void> {
+    this.#end();
+    await this.#open.dispute(receipt);
+  }
+
+  /** There will be no receipt. @param owed false if the executor said that nothing is owed */
+  async abandon(owed: boolean): Promise<void> {
+    if (this.#ended) return;
+    this.#end();
+    await this.#open.abandon(owed && this.#sent);
+  }
+
+  #end(): void {
+    if (this.#ended) throw new TypeError("end payment: it has ended");
+    this.#ended = true;
+  }
+}
+
+/** Whether a request costs nothing. */
+export function isFree({ inboundPrice, outboundPrice }: RequestDraft): boolean {
+  return inboundPrice + outboundPrice === 0n;
+}
+
+/** Why a request with a price is not asked. */
+export function cannotPay(): LloomError {
+  return new LloomError(
+    "payment_required",
+    "ask executor: it has a price, and nothing pays it here",
+  );
+}
