@@ -14,8 +14,9 @@ const CHECKOUT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What a role loads by URL, which Deno does not see by itself. */
 export const INCLUDED: Readonly<Record<RoleName, readonly string[]>> = {
-  client: ["workers/crypto/crypto_task.ts"],
+  client: ["roles/host/stores/ledger_task.ts", "workers/crypto/crypto_task.ts"],
   executor: [
+    "roles/host/stores/ledger_task.ts",
     "workers/crypto/crypto_task.ts",
     "workers/inference/inference_task.ts",
     "workers/inference/backends/embedded/lloom-demo.q8_0.gguf",

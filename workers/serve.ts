@@ -2,7 +2,10 @@
 import { type ErrorData, LloomError } from "@lloom/core/errors";
 
 /** A thrown value as plain data. Misuse of an API stays the built-in that it was. */
-export type Thrown = ErrorData & { readonly builtIn?: "TypeError" | "RangeError" };
+export type Thrown = ErrorData & {
+  /** Absent for all that is no misuse. */
+  readonly builtIn?: "TypeError" | "RangeError";
+};
 
 /** What a worker sends: once `ready`, then one message per call. */
 export type Reply =
@@ -10,9 +13,11 @@ export type Reply =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly thrown: Thrown };
 
-type Handlers = ReadonlyMap<string, (...args: never[]) => unknown>;
+/** A worker's methods by name. */
+export type Handlers = ReadonlyMap<string, (...args: never[]) => unknown>;
 
-function describe(error: unknown): Thrown {
+/** What was thrown, as plain data. The reverse of {@linkcode revive}. */
+export function describe(error: unknown): Thrown {
   const data = LloomError.wrap(error).toData();
   if (error instanceof RangeError) return { ...data, builtIn: "RangeError" };
   if (error instanceof TypeError) return { ...data, builtIn: "TypeError" };

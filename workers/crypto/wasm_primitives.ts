@@ -1,24 +1,15 @@
 /** {@linkcode Primitives} in WebAssembly: several times faster than JavaScript, and slower to start. @module */
 import { instantiateSecp256k1 } from "@bitauth/libauth/secp256k1";
 import { LloomError } from "@lloom/core/errors";
-import {
-  addressOfPublicKey,
-  type Keccak256,
-  type Primitives,
-  SIGNATURE_BYTES,
-} from "@lloom/core/signing";
-// @ts-types="hash-wasm"
-import { createKeccak } from "hash-wasm/esm";
+import { addressOfPublicKey, type Primitives, SIGNATURE_BYTES } from "@lloom/core/signing";
+import { createWasmKeccak256 } from "./wasm_keccak.ts";
 
 /** {@linkcode Primitives} on libsecp256k1 (`@bitauth/libauth`) and `hash-wasm`. Needs no permission. */
 export async function createWasmPrimitives(): Promise<Primitives> {
-  const [secp256k1, hash] = await Promise.all([instantiateSecp256k1(), createKeccak(256)]);
-
-  const keccak256: Keccak256 = (...parts) => {
-    hash.init();
-    for (const part of parts) hash.update(part);
-    return hash.digest("binary") as Uint8Array<ArrayBuffer>;
-  };
+  const [secp256k1, keccak256] = await Promise.all([
+    instantiateSecp256k1(),
+    createWasmKeccak256(),
+  ]);
 
   return {
     keccak256,

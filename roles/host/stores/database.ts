@@ -3,51 +3,81 @@ import { LloomError } from "@lloom/core/errors";
 import { DatabaseSync } from "node:sqlite";
 import { dirname } from "node:path";
 
-/** One database of this process. */
+/** How a database is opened. */
 export interface DatabaseOptions {
   /** The database's file. */
   readonly path: string;
-  /** Creates the tables, in one transaction, where they are not there yet. */
-  readonly schema: string;
-  /** The number of the schema; a database of another number is refused. */
-  readonly version: number;
+  /**
+   * What leads from each version to the next, as SQL: their number is the version of this program. A
+   * database of an older version is brought up to it, one of a newer version is refused.
+   */
+  readonly migrations: readonly string[];
   /**
    * When a commit is on disk. `full`: at its return, so that it survives a power cut. `normal`: it is
    * with the operating system, so that it survives the end of this process, however violent.
    */
   readonly durability: "full" | "normal";
+  /**
+   * Whether other processes may use it too, each transaction waiting for those of others. Two nodes
+   * on one database that is not made for it would each be blind to what the other has accepted.
+   */
+  readonly shared: boolean;
+}
+
+/** How long a transaction waits for those of other processes. */
+const BUSY_TIMEOUT_MS = 5000;
+
+/**
+ * Makes the folder of a database, where it is not there yet.
+ * @throws {LloomError} `config_invalid` if it cannot be made
+ */
+export function makeFolderOf(path: string): void {
+  try {
+    Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw unopened(path, error);
+  }
 }
 
 /**
- * Opens a database in write-ahead mode for this process alone: two nodes on one data directory would
- * each be blind to what the other has accepted.
- * @throws {LloomError} `config_invalid` if it is in use, cannot be opened, or is of another version
+ * Opens a database in write-ahead mode. Its folder must be there.
+ * @throws {LloomError} `config_invalid` if it is in use, cannot be opened, or is of a newer version
  */
 export function openDatabase(options: DatabaseOptions): DatabaseSync {
-  const { path } = options;
+  const { path, shared, durability, migrations } = options;
   let database: DatabaseSync | undefined;
   try {
-    Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    database = new DatabaseSync(path);
-    database.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL");
-    database.exec(`PRAGMA synchronous = ${options.durability}; PRAGMA trusted_schema = OFF`);
-    // The first write takes the lock, which this connection then keeps.
-    database.exec("BEGIN EXCLUSIVE");
-    const found = database.prepare("PRAGMA user_version").get()?.["user_version"];
-    if (found !== 0 && found !== options.version) {
+    database = new DatabaseSync(path, { timeout: shared ? BUSY_TIMEOUT_MS : 0 });
+    if (!shared) database.exec("PRAGMA locking_mode = EXCLUSIVE");
+    database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${durability}`);
+    database.exec("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON");
+    // The first write takes the lock, which an exclusive connection then keeps.
+    database.exec(shared ? "BEGIN IMMEDIATE" : "BEGIN EXCLUSIVE");
+    const found = Number(database.prepare("PRAGMA user_version").get()?.["user_version"]);
+    if (found > migrations.length) {
       throw new LloomError(
         "config_invalid",
-        `open database ${path}: version ${found}, this program needs ${options.version}`,
+        `open database ${path}: version ${found}, this program knows ${migrations.length}`,
       );
     }
-    database.exec(`${options.schema}; PRAGMA user_version = ${options.version}; COMMIT`);
+    for (const step of migrations.slice(found)) database.exec(step);
+    database.exec(`PRAGMA user_version = ${migrations.length}; COMMIT`);
     return database;
   } catch (error) {
     database?.close();
-    if (error instanceof LloomError) throw error;
-    const message = error instanceof Error ? error.message : "failed";
-    // Deno passes on SQLite's text, but not its code.
-    const reason = message === "database is locked" ? "another process uses it" : message;
-    throw new LloomError("config_invalid", `open database ${path}: ${reason}`, { cause: error });
+    throw unopened(path, error);
   }
+}
+
+/** Whether a transaction could not begin because of another process. */
+export function isLocked(error: unknown): boolean {
+  // Deno passes on SQLite's text, but not its code.
+  return error instanceof Error && error.message === "database is locked";
+}
+
+function unopened(path: string, error: unknown): LloomError {
+  if (error instanceof LloomError) return error;
+  const message = error instanceof Error ? error.message : "failed";
+  const reason = isLocked(error) ? "another process uses it" : message;
+  return new LloomError("config_invalid", `open database ${path}: ${reason}`, { cause: error });
 }

@@ -4,16 +4,16 @@ import { LloomError } from "@lloom/core/errors";
 import type { Clock, NonceStore } from "@lloom/core/ports";
 import { MemoryNonceStore } from "@lloom/core/session";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { openDatabase } from "./database.ts";
+import { makeFolderOf, openDatabase } from "./database.ts";
 
 const SCHEMA = `
-  CREATE TABLE IF NOT EXISTS nonce (
+  CREATE TABLE nonce (
     client BLOB NOT NULL,
     nonce INTEGER NOT NULL,
     deadline INTEGER NOT NULL,
     PRIMARY KEY (client, nonce)
   ) STRICT, WITHOUT ROWID;
-  CREATE INDEX IF NOT EXISTS nonce_deadline ON nonce (deadline)`;
+  CREATE INDEX nonce_deadline ON nonce (deadline)`;
 
 /** Expired rows are deleted this often: they cost disk space, never a wrong answer. */
 const PRUNE_EVERY_MS = 30_000;
@@ -61,11 +61,12 @@ export class SqliteNonceStore implements NonceStore {
   ) {
     this.#clock = components.clock;
     this.#memory = new MemoryNonceStore(options, components);
+    makeFolderOf(options.path);
     this.#database = openDatabase({
       path: options.path,
-      schema: SCHEMA,
-      version: 1,
+      migrations: [SCHEMA],
       durability: "normal",
+      shared: false,
     });
     this.#insert = this.#database.prepare(
       "INSERT OR REPLACE INTO nonce (client, nonce, deadline) VALUES (?, ?, ?)",
