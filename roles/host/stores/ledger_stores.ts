@@ -24,8 +24,10 @@ export interface LedgerOptions {
   readonly sandbox: boolean;
 }
 
-/** What can be closed. */
-export interface Closable {
+/** An account that is open. */
+export interface OpenLedger<S> {
+  /** Its operations. */
+  readonly store: S;
   /** Does what was asked before, and closes the database. Later operations fail as `shutting_down`. */
   close(): Promise<void>;
 }
@@ -43,20 +45,20 @@ const LATE_MS = 100;
  * the operation was done) and `internal` if the disk fails.
  * @throws {LloomError} `config_invalid` if the database cannot be opened
  */
-export function openBuyerStore(options: LedgerOptions): Promise<BuyerStore & Closable> {
+export function openBuyerStore(options: LedgerOptions): Promise<OpenLedger<BuyerStore>> {
   return openStore("buyer", options, BUYER_OPERATIONS);
 }
 
 /** Opens an executor's account. As {@linkcode openBuyerStore}; one process alone may serve from it. */
-export function openSellerStore(options: LedgerOptions): Promise<SellerStore & Closable> {
+export function openSellerStore(options: LedgerOptions): Promise<OpenLedger<SellerStore>> {
   return openStore("seller", options, SELLER_OPERATIONS);
 }
 
-async function openStore<S extends object>(
+async function openStore<S>(
   kind: LedgerKind,
   { path, sandbox }: LedgerOptions,
   operations: Operations<S>,
-): Promise<S & Closable> {
+): Promise<OpenLedger<S>> {
   makeFolderOf(path);
   const init: LedgerInit = { kind, path };
   const pool = new WorkerPool<LedgerMethods>({ name: "ledger", size: 1, init }, () => {
@@ -71,8 +73,7 @@ async function openStore<S extends object>(
     pool.stop();
     throw error;
   }
-  const store = createStore<S>(operations, queue.perform);
-  return Object.assign(store, { close: () => queue.close() });
+  return { store: createStore<S>(operations, queue.perform), close: () => queue.close() };
 }
 
 interface Waiting {
