@@ -9,3 +9,6 @@ export * from "./merkle.ts";
 export * from "./stores.ts";
 export * from "./books/mod.ts";
 export * from "./top_up.ts";
+export * from "./channel_id.ts";
+export * from "./payer.ts";
+export * from "./cashier.ts";

@@ -32,6 +32,19 @@ export const UNSEEN_TOKENS = 16;
 export const MAX_CLOSE_DELAY_S = 2_592_000;
 /** Acknowledged receipts that a voucher lists: those that the executor may not know of, the newest first to stay. */
 export const MAX_ACKNOWLEDGED_RECEIPTS = 64;
+/** Longest time that an executor can be bound to a consent to close: ten minutes, as in its contract. */
+export const MAX_CONSENT_S = 600;
+/** Largest message of the protocol by which channels are closed: terms, or a consent, or why not. */
+export const MAX_CLOSE_FRAME_BYTES = 4096;
+/** Streams of one peer on which an executor agrees to close channels. */
+export const MAX_CLOSE_STREAMS_PER_PEER = 2;
+/**
+ * How often one peer may have an executor look up a channel on the chain, or agree to close one: each
+ * is a question to a node that may be paid by the question, or a signature and a write to the disk.
+ */
+export const CHANNEL_RATE = { burst: 10, perSecond: 0.2 } as const;
+/** Channels that an executor looks up on the chain at once. */
+export const MAX_CHANNEL_READS = 16;
 /** Longest wait that a peer may ask for: a day. */
 export const MAX_RETRY_AFTER_MS = 86_400_000;
 /**
@@ -187,6 +200,18 @@ export const BOOTSTRAP_RETRY_MS = { first: 1000, longest: 60_000 } as const;
 export const PROVIDER_RECORD_MS = 50 * 60_000;
 /** Between two publications of the same provider record, so that one may fail. */
 export const REPROVIDE_MS = 20 * 60_000;
+/** How long one publication may take to spread, or to wait for the first node that takes it. */
+export const PROVIDE_TIMEOUT_MS = 60_000;
+/**
+ * Nodes that a provider record should be with: two of them may be gone. While fewer hold it, every
+ * node that becomes known has it published again.
+ */
+export const MIN_RECORD_HOLDERS = 3;
+/**
+ * Provider records of a node that are published at once. Each takes a stream of every node asked,
+ * which refuses those above `MAX_DHT_STREAMS_PER_PEER`.
+ */
+export const MAX_PUBLICATIONS = 8;
 /** Provider records a node keeps for others, some 200 bytes each; beyond it, the oldest are forgotten. */
 export const MAX_PROVIDER_RECORDS = 16_384;
 /** The same of one provider: an executor's models and its role, and what it offered shortly before. */

@@ -31,15 +31,19 @@ export class QueryRates {
     return this.#fullAt.size;
   }
 
-  /** Counts what a query costs. @throws {LloomError} `rate_limited` if the peer's bucket holds less */
-  take(peer: string, cost: number): void {
+  /**
+   * Counts what a query costs.
+   * @param action names it in the error
+   * @throws {LloomError} `rate_limited` if the peer's bucket holds less
+   */
+  take(peer: string, cost: number, action = "answer query"): void {
     const { burst, perSecond } = this.#rate;
     const now = this.#clock.now();
     const eachMs = 1000 / perSecond;
     const fullAt = Math.max(now, this.#fullAt.get(peer) ?? now) + cost * eachMs;
     const waitMs = fullAt - now - burst * eachMs;
     if (waitMs > 0) {
-      throw new LloomError("rate_limited", "answer query: too many from this peer", {
+      throw new LloomError("rate_limited", `${action}: too many from this peer`, {
         retryAfterMs: Math.ceil(waitMs),
       });
     }
