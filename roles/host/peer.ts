@@ -4,19 +4,11 @@ import { areLoopback, createNode, type LloomNode } from "@lloom/core/net";
 import type { Clock } from "@lloom/core/ports";
 import type { SigningDomain } from "@lloom/core/signing";
 import { type CryptoWorkers, startCryptoWorkers } from "@lloom/workers/crypto";
+import { systemClock } from "./clock.ts";
 import type { NetworkConfig } from "./config/common_settings.ts";
 
 /** Listens at whatever relay is found. */
 const RELAYED = "/p2p-circuit";
-
-/** The system's clock. */
-export const systemClock: Clock = {
-  now: () => Date.now(),
-  setTimer: (ms, fire) => {
-    const timer = setTimeout(fire, ms);
-    return () => clearTimeout(timer);
-  },
-};
 
 /** How a role takes part in the network. */
 export interface PeerOptions {

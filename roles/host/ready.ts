@@ -13,13 +13,16 @@ export interface ReadyInfo {
   readonly multiaddrs: readonly string[];
   /** What it serves, if it serves models. */
   readonly models?: readonly string[];
+  /** Where it answers HTTP, if it does. */
+  readonly url?: string;
 }
 
 /** Writes the line to standard output. */
 export function printReady(info: ReadyInfo, format: "text" | "json"): void {
   if (format === "json") return print(`${JSON.stringify({ event: "ready", ...info })}\n`);
-  const { role, peerId, address, multiaddrs, models } = info;
-  const at = multiaddrs.length === 0 ? "not listening" : `listening on ${multiaddrs.join(" ")}`;
+  const { role, peerId, address, multiaddrs, models, url } = info;
+  const places = url === undefined ? multiaddrs : [...multiaddrs, url];
+  const at = places.length === 0 ? "not listening" : `listening on ${places.join(" ")}`;
   const serves = models === undefined
     ? ""
     : models.length === 0

@@ -14,7 +14,7 @@ import {
   REGISTRY_PROTOCOL,
 } from "@lloom/core/protocol";
 import { createSigner, noblePrimitives } from "@lloom/core/signing";
-import { systemClock } from "@lloom/host/peer";
+import { systemClock } from "@lloom/host";
 import { ask, chat } from "../support/asking.ts";
 import { executor as announcer } from "../support/executor.ts";
 import { mockText } from "../support/mock_llm_server.ts";

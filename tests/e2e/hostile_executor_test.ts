@@ -23,7 +23,7 @@ import {
 } from "@lloom/core/protocol";
 import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
 import { createSigner, type LlmResponseCommitment, noblePrimitives } from "@lloom/core/signing";
-import { systemClock } from "@lloom/host/peer";
+import { systemClock } from "@lloom/host";
 import { keccak_256 } from "@noble/hashes/sha3";
 import { chat } from "../support/asking.ts";
 import { offer, verifier } from "../support/executor.ts";
