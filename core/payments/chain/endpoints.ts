@@ -1,0 +1,173 @@
+/** The endpoints of one chain: the first that is sound is asked, and after it the next. @module */
+import { getLogger } from "@logtape/logtape";
+import { LloomError } from "../../errors.ts";
+import type { Clock } from "../../ports.ts";
+import type { ChainOptions } from "./ports.ts";
+import { openTransport, type Rpc, type RpcTransport } from "./rpc.ts";
+import { readCount, readHex, readQuantity } from "./rpc_values.ts";
+
+const log = getLogger(["lloom", "chain"]);
+
+/** How long what is known of an endpoint counts. */
+const CHECK_EVERY_MS = 15_000;
+/** How long an endpoint rests after it failed: at first, and at most. */
+const REST_MS = { first: 1000, longest: 60_000 } as const;
+
+/** What is known of one endpoint. */
+interface Endpoint {
+  /** Its host: the rest of a URL may hold a key. */
+  readonly host: string;
+  readonly transport: RpcTransport;
+  /** Whether its chain and contract are the right ones; undefined before it was asked. */
+  right: boolean | undefined;
+  head: bigint;
+  checkedMs: number;
+  restMs: number;
+  restsUntilMs: number;
+  checking: Promise<void> | undefined;
+}
+
+/** Thrown by a task of {@linkcode Endpoints.use} to have the next endpoint asked. */
+export class Unanswered extends Error {}
+
+/**
+ * Keeps a question from being answered by an endpoint of another chain, or one that fails, or lags
+ * behind the others. Such ones rest, and are tried again later.
+ */
+export class Endpoints {
+  readonly #options: Required<Pick<ChainOptions, "chainId" | "contract" | "maxLagBlocks">>;
+  readonly #clock: Clock;
+  readonly #endpoints: readonly Endpoint[];
+
+  /** @throws {TypeError} if a URL is none, or there is none */
+  constructor(options: ChainOptions, components: { readonly clock: Clock }) {
+    const { rpcUrls, chainId, contract, maxLagBlocks = 20, timeoutMs = 10_000 } = options;
+    if (rpcUrls.length === 0) throw new TypeError("reach chain: no RPC URL");
+    this.#options = { chainId, contract, maxLagBlocks };
+    this.#clock = components.clock;
+    this.#endpoints = rpcUrls.map((url) => ({
+      host: new URL(url).host,
+      transport: openTransport(url, timeoutMs),
+      right: undefined,
+      head: 0n,
+      checkedMs: -Infinity,
+      restMs: 0,
+      restsUntilMs: -Infinity,
+      checking: undefined,
+    }));
+  }
+
+  /** The highest block that a sound endpoint knows. */
+  get highest(): bigint {
+    return this.#sound().reduce((best, { head }) => head > best ? head : best, 0n);
+  }
+
+  /**
+   * Runs a task against one endpoint; one that throws anything but a {@linkcode LloomError} is run
+   * again, from its beginning, against the next.
+   * @throws {LloomError} `chain_unavailable`, `chain_mismatch`, or what the task throws
+   */
+  async use<T>(task: (rpc: Rpc) => Promise<T>): Promise<T> {
+    await this.#refresh();
+    let fault: unknown;
+    for (const endpoint of this.#usable()) {
+      try {
+        const result = await task(endpoint.transport.request);
+        endpoint.restMs = 0;
+        return result;
+      } catch (error) {
+        if (error instanceof LloomError) throw error;
+        fault = error;
+        this.#rest(endpoint, error);
+      }
+    }
+    const wrong = this.#endpoints.every(({ right }) => right === false);
+    if (wrong) {
+      const { chainId, contract } = this.#options;
+      throw new LloomError(
+        "chain_mismatch",
+        `reach chain: no endpoint is of chain ${chainId} and has the contract ${contract}`,
+      );
+    }
+    throw new LloomError("chain_unavailable", "reach chain: no endpoint answers sensibly", {
+      cause: fault,
+      retryAfterMs: REST_MS.first,
+    });
+  }
+
+  /** Tells all sound endpoints at once, that a transaction reaches the chain though one is dumb. */
+  async useAll<T>(task: (rpc: Rpc) => Promise<T>): Promise<PromiseSettledResult<T>[]> {
+    await this.#refresh();
+    return await Promise.allSettled(
+      this.#usable().map(({ transport }) => task(transport.request)),
+    );
+  }
+
+  /** Notes how high the chain of an endpoint is; false if that is far behind the others. */
+  saw(rpc: Rpc, head: bigint): boolean {
+    const endpoint = this.#endpoints.find(({ transport }) => transport.request === rpc);
+    if (endpoint !== undefined) endpoint.head = head;
+    return head >= this.highest - BigInt(this.#options.maxLagBlocks);
+  }
+
+  /** Closes all connections. */
+  close(): void {
+    for (const { transport } of this.#endpoints) transport.close();
+  }
+
+  #sound(): Endpoint[] {
+    const now = this.#clock.now();
+    return this.#endpoints.filter(({ right, restsUntilMs }) =>
+      right === true && restsUntilMs <= now
+    );
+  }
+
+  #usable(): Endpoint[] {
+    const least = this.highest - BigInt(this.#options.maxLagBlocks);
+    return this.#sound().filter(({ head }) => head >= least);
+  }
+
+  /** Looks at all endpoints that were not looked at for a while, and waits for those known as sound. */
+  async #refresh(): Promise<void> {
+    const now = this.#clock.now();
+    const sound = new Set(this.#sound());
+    const checks = new Map<Endpoint, Promise<void>>();
+    for (const endpoint of this.#endpoints) {
+      const isDue = endpoint.checkedMs + CHECK_EVERY_MS <= now || !sound.has(endpoint);
+      if (!isDue || endpoint.restsUntilMs > now) continue;
+      endpoint.checking ??= this.#check(endpoint).finally(() => endpoint.checking = undefined);
+      checks.set(endpoint, endpoint.checking);
+    }
+    const needed = [...checks.keys()].filter((endpoint) => sound.size === 0 || sound.has(endpoint));
+    await Promise.all(needed.map((endpoint) => checks.get(endpoint)));
+  }
+
+  async #check(endpoint: Endpoint): Promise<void> {
+    const { chainId, contract } = this.#options;
+    const rpc = endpoint.transport.request;
+    try {
+      const [chain, code, head] = await Promise.all([
+        rpc("eth_chainId", []).then(readQuantity),
+        endpoint.right === true ? "0x00" : rpc("eth_getCode", [contract, "latest"]).then(readHex),
+        rpc("eth_blockNumber", []).then(readCount),
+      ]);
+      endpoint.right = chain === chainId && code !== "0x";
+      if (!endpoint.right) throw new Unanswered("another chain, or no contract on it");
+      endpoint.head = BigInt(head);
+      endpoint.checkedMs = this.#clock.now();
+    } catch (error) {
+      this.#rest(endpoint, error);
+    }
+  }
+
+  #rest(endpoint: Endpoint, error: unknown): void {
+    const { first, longest } = REST_MS;
+    endpoint.restMs = Math.min(longest, endpoint.restMs === 0 ? first : endpoint.restMs * 2);
+    endpoint.restsUntilMs = this.#clock.now() + endpoint.restMs;
+    endpoint.checkedMs = -Infinity;
+    const { host, restMs } = endpoint;
+    log.warn("{host} is passed over for {restMs} ms", { host, restMs });
+    const reason = error instanceof Error ? error.message : String(error);
+    log.debug("{host}: {reason}", { host, reason });
+  }
+}
