@@ -15,7 +15,7 @@ Deno.test({
   fn: async () => {
     const addresses = [];
     for (const args of [["--disable-default-create2-deployer"], ["--chain-id", "4711"]]) {
-      await using anvil = await startAnvil(...args);
+      await using anvil = await startAnvil({ args });
       assert.ok(anvil !== undefined);
       const options = { rpcUrl: anvil.rpcUrl, privateKey: FUNDED_KEY } as const;
       const { contracts } = await deployContracts(options);
@@ -34,7 +34,7 @@ Deno.test({
     `the command notes what it deployed, and keeps the note when nothing is left to do${reason}`,
   ignore: !ready,
   fn: async () => {
-    await using anvil = await startAnvil("--chain-id", "4711");
+    await using anvil = await startAnvil({ args: ["--chain-id", "4711"] });
     assert.ok(anvil !== undefined);
     const folder = await Deno.makeTempDir();
     try {
