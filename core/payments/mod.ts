@@ -4,11 +4,20 @@ export * from "./prepay.ts";
 export * from "./ports.ts";
 export * from "./channel.ts";
 export * as buyer from "./buyer.ts";
+export type { BuyerChannel, BuyerRequest, BuyerRequestState } from "./buyer.ts";
 export * as seller from "./seller.ts";
+export type {
+  SellerChannel,
+  SellerRequest,
+  SellerRequestState,
+  SellerTerms,
+  TakenVoucher,
+} from "./seller.ts";
 export * from "./merkle.ts";
 export * from "./stores.ts";
 export * from "./books/mod.ts";
 export * from "./top_up.ts";
 export * from "./channel_id.ts";
 export * from "./payer.ts";
+export type { ReservedPaymentComponents } from "./reserved_payment.ts";
 export * from "./cashier.ts";

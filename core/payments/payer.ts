@@ -22,10 +22,10 @@ export interface ChannelOpener {
   /** The channel as confirmed. @throws {LloomError} `chain_unavailable` */
   view(channelId: Hash): Promise<ChannelView>;
   /**
-   * Opens a channel; one begun before is gone on with, at the amount that it was begun with.
+   * Opens a channel. An opening begun before is gone on with, at the amount that it was begun with.
    * @returns the channel once it is confirmed
-   * @throws {LloomError} `transaction_failed` or `insufficient_funds` if nothing was deposited and
-   * never will be without another call; `chain_unavailable` if that is not known
+   * @throws {LloomError} `transaction_failed` or `insufficient_funds` if nothing was deposited, so that
+   * the same call tries anew; `chain_unavailable` if that is not known
    */
   open(channel: NamedChannel, amount: Amount): Promise<ChannelView>;
   /**
@@ -143,8 +143,7 @@ class LedgerPayer implements ChannelPayer {
 
   async refresh(): Promise<void> {
     for (const channel of await this.#components.store.channels()) {
-      // One that failed to open is marked closed; the chain may know better after all.
-      if (channel.status !== "closed" || channel.deposit === 0n) await this.#view(channel);
+      if (channel.status !== "closed") await this.#view(channel.channelId);
     }
   }
 
@@ -212,11 +211,10 @@ class LedgerPayer implements ChannelPayer {
         ? new LloomError("payment_required", "pay request: no channel to this executor is open")
         : new LloomError("insufficient_funds", "pay request: the channel's deposit is too small");
     }
-    const begun = suitable.find(({ status }) => status === "none");
-    if (begun !== undefined) return await this.#open(begun, flight.wanted);
-    for (const known of open) {
-      // It may be closing, or have been topped up from elsewhere.
-      const channel = await this.#view(known);
+    // One may have been opened, closed or topped up from elsewhere, or just when a process ended.
+    for (const known of [...open, ...suitable.filter(({ status }) => status === "none")]) {
+      const channel = await this.#view(known.channelId);
+      if (channel.status === "none") return await this.#open(channel, flight.wanted);
       if (channel.status !== "open") continue;
       return hasRoom(channel, flight.wanted) ? channel : await this.#topUp(channel, flight.wanted);
     }
@@ -244,14 +242,8 @@ class LedgerPayer implements ChannelPayer {
     const { store, chain } = this.#components;
     const { channelId, terms } = channel;
     log.info("opening a channel to {executor}", { executor: terms.executor });
-    try {
-      const view = await chain.open(channel, this.#deposit(wanted));
-      return await store.viewChannel(channelId, view);
-    } catch (thrown) {
-      // Nothing is in it: the next one gets a new name.
-      if (hasFailed(thrown)) await store.viewChannel(channelId, { ...NOT_YET, status: "closed" });
-      throw thrown;
-    }
+    const view = await chain.open(channel, this.#deposit(wanted));
+    return await store.viewChannel(channelId, view);
   }
 
   async #topUp(channel: BuyerChannel, wanted: Cost): Promise<BuyerChannel> {
@@ -266,11 +258,9 @@ class LedgerPayer implements ChannelPayer {
     return toCost(channelDeposit) >= wanted ? channelDeposit : toAmount(wanted);
   }
 
-  async #view(channel: BuyerChannel): Promise<BuyerChannel> {
+  async #view(channelId: Hash): Promise<BuyerChannel> {
     const { store, chain } = this.#components;
-    const view = await chain.view(channel.channelId);
-    if (channel.status === "closed" && view.status === "none") return channel;
-    return await store.viewChannel(channel.channelId, view);
+    return await store.viewChannel(channelId, await chain.view(channelId));
   }
 
   /** Looks, behind the back of whoever was refused, how a channel stands. */
@@ -279,19 +269,13 @@ class LedgerPayer implements ChannelPayer {
     const last = this.#lookedAt.get(channelId);
     if (last !== undefined && now - last < LOOK_AGAIN_MS) return;
     this.#lookedAt.set(channelId, now);
-    const { store, chain } = this.#components;
-    chain.view(channelId).then((view) => store.viewChannel(channelId, view)).catch((error) =>
+    this.#view(channelId).catch((error) =>
       log.info("a channel could not be looked at: {code}", { code: LloomError.wrap(error).code })
     );
   }
 }
 
 const NOT_YET: ChannelView = { deposit: 0n, settled: 0n, status: "none", closesAt: 0 };
-
-function hasFailed(thrown: unknown): boolean {
-  const { code } = LloomError.wrap(thrown);
-  return code === "transaction_failed" || code === "insufficient_funds";
-}
 
 /** Waits for what goes on for others too, which an abort does not stop. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
