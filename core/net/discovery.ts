@@ -1,18 +1,22 @@
 /** Provider records in the DHT: who can be found as what. @module */
 import { sha256 } from "@noble/hashes/sha2";
-import type { KadDHT, QueryEvent } from "@libp2p/kad-dht";
+import type { Libp2p, Peer, PeerUpdate } from "@libp2p/interface";
+import type { QueryEvent } from "@libp2p/kad-dht";
 import { CID } from "multiformats/cid";
 import { create } from "multiformats/hashes/digest";
 import { LloomError } from "../errors.ts";
 import { MAX_PROVIDERS } from "../protocol/limits.ts";
 import type { ProviderKey } from "../protocol/ids.ts";
 import { usableAddresses } from "./addresses.ts";
+import type { Services } from "./libp2p_config.ts";
 import type { Modules } from "./modules.ts";
 import type { PeerAddresses } from "./options.ts";
 
 /** Multicodec of bytes without further meaning, and of sha-256. */
 const RAW = 0x55;
 const SHA2_256 = 0x12;
+/** How libp2p's DHT tags the peers in its routing table. */
+const DHT_PEER_TAG = "kad-peer";
 
 function cidOf(key: ProviderKey): CID {
   return CID.createV1(RAW, create(SHA2_256, sha256(new TextEncoder().encode(key))));
@@ -20,15 +24,13 @@ function cidOf(key: ProviderKey): CID {
 
 /** Provider records, over one node's DHT. */
 export class Discovery {
-  readonly #dht: KadDHT;
+  readonly #libp2p: Libp2p<Services>;
   readonly #modules: Modules;
-  readonly #self: string;
   readonly #loopbackOnly: boolean;
 
-  constructor(dht: KadDHT, modules: Modules, self: string, loopbackOnly: boolean) {
-    this.#dht = dht;
+  constructor(libp2p: Libp2p<Services>, modules: Modules, loopbackOnly: boolean) {
+    this.#libp2p = libp2p;
     this.#modules = modules;
-    this.#self = self;
     this.#loopbackOnly = loopbackOnly;
   }
 
@@ -40,7 +42,8 @@ export class Discovery {
    */
   async provide(key: ProviderKey, signal: AbortSignal): Promise<number> {
     let takers = 0;
-    for await (const event of coded(this.#dht.provide(cidOf(key), { signal }), signal, "provide")) {
+    const events = this.#libp2p.services.dht.provide(cidOf(key), { signal });
+    for await (const event of coded(events, signal, "provide")) {
       if (event.name === "PEER_RESPONSE" && event.messageName === "ADD_PROVIDER") takers++;
     }
     return takers;
@@ -48,7 +51,17 @@ export class Discovery {
 
   /** Publishes no more. Records already given out expire by themselves. */
   async unprovide(key: ProviderKey): Promise<void> {
-    await this.#dht.cancelReprovide(cidOf(key));
+    await this.#libp2p.services.dht.cancelReprovide(cidOf(key));
+  }
+
+  /** Calls back when the DHT takes a node into its routing table. @returns a function that ends it */
+  onPeer(listener: (peerId: string) => void): () => void {
+    const isTagged = (peer: Peer | undefined): boolean => peer?.tags.has(DHT_PEER_TAG) ?? false;
+    const listen = ({ detail: { peer, previous } }: CustomEvent<PeerUpdate>): void => {
+      if (isTagged(peer) && !isTagged(previous)) listener(peer.id.toString());
+    };
+    this.#libp2p.addEventListener("peer:update", listen);
+    return () => this.#libp2p.removeEventListener("peer:update", listen);
   }
 
   /**
@@ -60,8 +73,8 @@ export class Discovery {
     key: ProviderKey,
     signal: AbortSignal,
   ): AsyncGenerator<PeerAddresses, void> {
-    const found = new Set([this.#self]);
-    const events = this.#dht.findProviders(cidOf(key), { signal });
+    const found = new Set([this.#libp2p.peerId.toString()]);
+    const events = this.#libp2p.services.dht.findProviders(cidOf(key), { signal });
     for await (const event of coded(events, signal, "find providers")) {
       if (event.name !== "PROVIDER") continue;
       for (const { id, multiaddrs } of event.providers) {

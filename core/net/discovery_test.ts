@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import type { KadDHT } from "@libp2p/kad-dht";
+import type { Libp2p } from "@libp2p/interface";
 import { type ErrorCode, LloomError } from "../errors.ts";
 import { generateIdentity } from "../identity/mod.ts";
 import { modelKey, type ProviderKey, roleKey } from "../protocol/ids.ts";
-import { MAX_PROVIDERS } from "../protocol/limits.ts";
+import { MAX_MODELS_PER_EXECUTOR, MAX_PROVIDERS } from "../protocol/limits.ts";
 import { Discovery } from "./discovery.ts";
+import type { Services } from "./libp2p_config.ts";
 import { loadModules } from "./modules.ts";
 import type { LloomNode } from "./node.ts";
 import type { PeerAddresses } from "./options.ts";
+import { ProviderRecords } from "./provider_records.ts";
 import { NETWORK_TEST, targetOf, TestNetwork } from "./test_network.ts";
 
 function hasCode(code: ErrorCode): (thrown: unknown) => boolean {
@@ -59,6 +61,50 @@ Deno.test({
 });
 
 Deno.test({
+  name: "all records that too few hold are given to a node that comes later",
+  ...NETWORK_TEST,
+  fn: async () => {
+    using patience = new Patience();
+    const { signal } = patience;
+    await using network = new TestNetwork();
+    const executor = await network.node({ dht: "server" });
+    const models = Array.from(
+      { length: MAX_MODELS_PER_EXECUTOR },
+      (_, i) => modelKey(`model ${i}`),
+    );
+    const takers = new Map<ProviderKey, number>();
+    const publications = new EventTarget();
+    const records = new ProviderRecords({
+      onDhtPeer: (listener) => executor.onDhtPeer(listener),
+      unprovide: (key) => executor.unprovide(key),
+      provide: async (key, within) => {
+        takers.set(key, await executor.provide(key, within));
+        publications.dispatchEvent(new Event("end"));
+        return takers.get(key)!;
+      },
+    });
+    const allTakenBy = (count: number) =>
+      new Promise<void>((resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        publications.addEventListener("end", () => {
+          if (models.every((key) => takers.get(key) === count)) resolve();
+        });
+      });
+    records.keep(models);
+
+    const bootstrap = executor.multiaddrs();
+    const one = allTakenBy(1);
+    await network.node({ dht: "server", bootstrap });
+    await one;
+    const two = allTakenBy(2);
+    const late = await network.node({ dht: "server", bootstrap });
+    await two;
+    records.stop();
+    assert.deepEqual(await find(late, models.at(-1)!, signal), [targetOf(executor)]);
+  },
+});
+
+Deno.test({
   name: "a search never yields the searcher, and can be aborted",
   ...NETWORK_TEST,
   fn: async () => {
@@ -104,8 +150,10 @@ Deno.test("a search ends after so many providers, and yields each once", async (
         yield { name: "PROVIDER", providers: [provider, provider] };
       }
     },
-  } as unknown as KadDHT;
-  const discovery = new Discovery(dht, modules, generateIdentity().peerId, true);
+  };
+  const peerId = modules.peerId.peerIdFromString(generateIdentity().peerId);
+  const libp2p = { peerId, services: { dht } } as unknown as Libp2p<Services>;
+  const discovery = new Discovery(libp2p, modules, true);
   const { signal } = new AbortController();
   const found = await Array.fromAsync(discovery.findProviders(roleKey("executor"), signal));
   assert.deepEqual(found.map(({ peerId }) => peerId), peerIds.slice(0, MAX_PROVIDERS));

@@ -7,6 +7,7 @@ export * from "./byte_budget.ts";
 export * from "./options.ts";
 export * from "./announcer.ts";
 export * from "./directory.ts";
+export * from "./provider_records.ts";
 export * from "./infer_client.ts";
 export * from "./infer_request.ts";
 export type { ReceiptPayment } from "./paying.ts";

@@ -141,12 +141,7 @@ export class LloomNode {
     this.#maxConnections = options.maxConnections ?? DEFAULT_MAX_CONNECTIONS;
     this.peerId = libp2p.peerId.toString();
     this.address = addressOfPeerId(this.peerId);
-    this.#discovery = new Discovery(
-      libp2p.services.dht,
-      modules,
-      this.peerId,
-      this.#loopbackOnly,
-    );
+    this.#discovery = new Discovery(libp2p, modules, this.#loopbackOnly);
     this.#bootstrapper = new Bootstrapper(options.bootstrap ?? [], {
       clock,
       dial: (address, signal) => this.dial(address, signal),
@@ -267,6 +262,11 @@ export class LloomNode {
   /** {@linkcode Discovery.findProviders} */
   findProviders(key: ProviderKey, signal: AbortSignal): AsyncIterable<PeerAddresses> {
     return this.#discovery.findProviders(key, signal);
+  }
+
+  /** {@linkcode Discovery.onPeer} */
+  onDhtPeer(listener: (peerId: string) => void): () => void {
+    return this.#discovery.onPeer(listener);
   }
 
   /**

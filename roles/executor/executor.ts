@@ -1,14 +1,19 @@
 /** An executor: language models, offered to the network and served to whoever asks. @module */
 import { LloomError } from "@lloom/core/errors";
 import type { Identity } from "@lloom/core/identity";
-import { Announcer, InferServer, type LloomNode, type StreamHandler } from "@lloom/core/net";
+import {
+  Announcer,
+  InferServer,
+  type LloomNode,
+  ProviderRecords,
+  type StreamHandler,
+} from "@lloom/core/net";
 import {
   LLM_PROTOCOL,
   MAX_QUERY_BYTES,
   MAX_REGISTRY_STREAMS_PER_PEER,
   MAX_REQUEST_FRAME_BYTES,
   modelKey,
-  type ProviderKey,
   REGISTRY_PROTOCOL,
   roleKey,
 } from "@lloom/core/protocol";
@@ -30,8 +35,6 @@ const DISCOVER_TIMEOUT_MS = 15_000;
 const TEST_TIMEOUT_MS = 120_000;
 /** How long requests under way may go on when the executor stops; then they end with a receipt. */
 const DRAIN_MS = 5_000;
-/** How long the first provider records may take to spread. */
-const PROVIDE_TIMEOUT_MS = 60_000;
 
 /** How an executor is started, besides its settings. */
 export interface ExecutorOptions {
@@ -54,7 +57,7 @@ export class Executor {
   readonly #registry: RegistryServer;
   readonly #announcer: Announcer;
   readonly #catalog: Catalog;
-  readonly #provided = new Set<ProviderKey>();
+  readonly #records: ProviderRecords;
   readonly #stopping = new AbortController();
   readonly #refreshMs: number;
 
@@ -97,6 +100,7 @@ export class Executor {
     // An executor answers for itself, so that it can be found with no validator.
     const self = new Registry({ maxExecutors: 1 }, { clock });
     this.#registry = new RegistryServer({}, { registry: self, clock });
+    this.#records = new ProviderRecords(node);
     this.#announcer = new Announcer({
       heartbeatMs: config.executor.announceIntervalSecs * 1000,
     }, {
@@ -179,6 +183,7 @@ export class Executor {
    */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#records.stop();
     await this.#announcer.stop();
     await this.#server.stop(DRAIN_MS);
     await Promise.all(this.#backends.map(({ worker }) => worker.stop()));
@@ -205,7 +210,7 @@ export class Executor {
     node.onAnnouncementPeer(() => this.#announcer.changed());
     node.onAddressesChanged(() => this.#announcer.changed());
     await this.#announcer.start();
-    void this.#keepProvided();
+    this.#keepFound();
     void this.#keepRefreshed();
   }
 
@@ -225,34 +230,12 @@ export class Executor {
         continue;
       }
       // Also where nothing changed: a record may have failed.
-      void this.#keepProvided();
+      this.#keepFound();
     }
   }
 
-  /** Brings the provider records in line with the models on offer. */
-  async #keepProvided(): Promise<void> {
-    const { signal } = this.#stopping;
-    const wanted = new Set<ProviderKey>([roleKey("executor"), ...this.models.map(modelKey)]);
-    const change = async (key: ProviderKey) => {
-      try {
-        if (!wanted.has(key)) {
-          this.#provided.delete(key);
-          return await this.#peer.node.unprovide(key);
-        }
-        this.#provided.add(key);
-        const within = this.#within(PROVIDE_TIMEOUT_MS, signal);
-        const takers = await this.#peer.node.provide(key, within);
-        log.debug("provider record {key} taken by {takers} peers", { key, takers });
-      } catch (error) {
-        if (signal.aborted) return;
-        // Alone in the network there is nobody to tell; the next refresh tries again.
-        this.#provided.delete(key);
-        log.debug("provider record failed: {code}", { code: LloomError.wrap(error).code });
-      }
-    };
-    const keys = [...wanted].filter((key) => !this.#provided.has(key));
-    const gone = [...this.#provided].filter((key) => !wanted.has(key));
-    await Promise.all([...keys, ...gone].map(change));
+  #keepFound(): void {
+    this.#records.keep([roleKey("executor"), ...this.models.map(modelKey)]);
   }
 
   async #testAll(onTested: ((test: ModelTest) => void) | undefined): Promise<void> {

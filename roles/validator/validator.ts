@@ -1,13 +1,12 @@
 /** A validator: keeps the network discoverable, and answers who serves what. @module */
 import type { Identity } from "@lloom/core/identity";
-import type { LloomNode } from "@lloom/core/net";
+import { type LloomNode, ProviderRecords } from "@lloom/core/net";
 import {
   MAX_QUERY_BYTES,
   MAX_REGISTRY_STREAMS_PER_PEER,
   REGISTRY_PROTOCOL,
   roleKey,
 } from "@lloom/core/protocol";
-import { LloomError } from "@lloom/core/errors";
 import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
 import { createPeer, type Peer } from "@lloom/host/peer";
 import type { ValidatorConfig } from "@lloom/host/config";
@@ -17,8 +16,6 @@ const log = getLogger(["lloom", "validator"]);
 
 /** Between two sweeps of what is gone; readers never see it meanwhile. */
 const SWEEP_MS = 60_000;
-/** How long the provider record may take to spread. */
-const PROVIDE_TIMEOUT_MS = 60_000;
 
 /** How a validator is started, besides its settings. */
 export interface ValidatorOptions {
@@ -31,11 +28,12 @@ export class Validator {
   /** The executors heard of. */
   readonly registry: Registry;
   readonly #peer: Peer;
-  readonly #stopping = new AbortController();
+  readonly #records: ProviderRecords;
   #disarmSweep: (() => void) | undefined;
 
   private constructor(peer: Peer, registry: Registry) {
     this.#peer = peer;
+    this.#records = new ProviderRecords(peer.node);
     this.registry = registry;
   }
 
@@ -76,7 +74,7 @@ export class Validator {
 
   /** Leaves the network. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
+    this.#records.stop();
     this.#disarmSweep?.();
     await this.#peer.stop();
   }
@@ -108,7 +106,7 @@ export class Validator {
     });
     await node.start();
     this.#armSweep();
-    void this.#provide();
+    this.#records.keep([roleKey("validator")]);
   }
 
   #armSweep(): void {
@@ -116,19 +114,5 @@ export class Validator {
       this.registry.sweep();
       this.#armSweep();
     });
-  }
-
-  /** Makes this validator findable; the DHT repeats it. */
-  async #provide(): Promise<void> {
-    const { signal } = this.#stopping;
-    try {
-      const timeout = AbortSignal.timeout(PROVIDE_TIMEOUT_MS);
-      await this.#peer.node.provide(roleKey("validator"), AbortSignal.any([signal, timeout]));
-    } catch (error) {
-      // The first validator of a network has nobody to tell yet; the DHT repeats the record later.
-      if (!signal.aborted) {
-        log.debug("provider record failed: {code}", { code: LloomError.wrap(error).code });
-      }
-    }
   }
 }

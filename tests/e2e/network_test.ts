@@ -106,9 +106,13 @@ test("an executor that listens only through a relay is found and answers", async
 
 test("with no validator left, a client finds another executor's model from one executor", async () => {
   await using network = await Network.open();
-  const near = await network.executor({ backends: [network.mock({ models: ["near"] })] });
   const far = await network.executor({ backends: [network.mock({ models: ["far"] })] });
-  // Both the validator and the other executor hold the record then.
+  await far.child.logged(/provider record lloom\/model\/far taken by 1 peers/);
+  // Who comes later is given the record too.
+  const near = await network.executor({
+    backends: [network.mock({ models: ["near"] })],
+    bootstrap: [...network.bootstrap, ...far.ready.multiaddrs],
+  });
   await far.child.logged(/provider record lloom\/model\/far taken by 2 peers/);
   for (const validator of network.validators) await validator.destroy();
   const client = await network.client({
