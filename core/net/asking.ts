@@ -172,19 +172,15 @@ export class Asking {
   async #sign(signal: AbortSignal): Promise<Signed> {
     const { signer, payer } = this.#components;
     const { body, systemPrompt, draft, payment: terms, answers } = this.#request;
-    const first = draft();
-    if (!isFree(first) && this.#paying === undefined) {
+    const drafted = draft();
+    if (!isFree(drafted) && this.#paying === undefined) {
       if (payer === undefined || terms === undefined) throw cannotPay();
-      const options = { payer, terms, draft: first, bodyBytes: body.length, answers };
+      const options = { payer, terms, draft: drafted, bodyBytes: body.length, answers };
       this.#paying = await Paying.begin(options, signal);
     }
+    const asked = { ...drafted, ...this.#paying?.bounds };
     this.#salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
-    if (this.#paying === undefined) {
-      return signer.signRequest(first, body, this.#salt, systemPrompt);
-    }
-    // Drafted again: reserving may have taken time, which is not the executor's.
-    const { channelId, voucher } = this.#paying;
-    return signer.signRequest({ ...draft(), channelId }, body, this.#salt, systemPrompt, voucher);
+    return signer.signRequest(asked, body, this.#salt, systemPrompt, this.#paying?.voucher);
   }
 
   #abandon(stream: MessageStream): boolean {

@@ -1,18 +1,8 @@
 /** Client and server of the inference protocol, over streams in memory and real signatures. */
 import assert from "node:assert/strict";
-import { keccak_256 } from "@noble/hashes/sha3";
-import { concat, toHex } from "../bytes.ts";
-import { type ErrorCode, type ErrorData, LloomError } from "../errors.ts";
-import type {
-  Clock,
-  Inference,
-  InferenceJob,
-  InferenceRun,
-  InferenceSink,
-  MessageStream,
-  NonceStore,
-  RequestDraft,
-} from "../ports.ts";
+import { toHex } from "../bytes.ts";
+import { type ErrorCode, LloomError } from "../errors.ts";
+import type { Clock, MessageStream, NonceStore, RequestDraft } from "../ports.ts";
 import type { ModelOffer } from "../protocol/announcement.ts";
 import { readChatRequest } from "../protocol/chat_request.ts";
 import {
@@ -21,7 +11,6 @@ import {
   encodeOpen,
   type ExecutorFrame,
 } from "../protocol/infer/mod.ts";
-import { encodeTrailer } from "../protocol/trailer.ts";
 import { draftRequest, randomNonce } from "../session/mod.ts";
 import {
   createSigner,
@@ -31,6 +20,7 @@ import {
   type SigningDomain,
 } from "../signing/mod.ts";
 import { type MemoryStream, memoryStreams } from "../../tests/support/memory_stream.ts";
+import { ScriptedModel } from "../../tests/support/scripted_model.ts";
 import type { InferRequest } from "./infer_request.ts";
 import { InferClient } from "./infer_client.ts";
 import { ByteBudget } from "./byte_budget.ts";
@@ -63,79 +53,6 @@ const offer: ModelOffer = {
 };
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (text: string) => new TextEncoder().encode(text);
-
-/** A model whose every token the test decides. */
-class ScriptedModel implements Inference {
-  readonly runs: ScriptedRun[] = [];
-  #started = Promise.withResolvers<ScriptedRun>();
-
-  run(job: InferenceJob, sink: InferenceSink): InferenceRun {
-    const run = new ScriptedRun(job, sink);
-    this.runs.push(run);
-    this.#started.resolve(run);
-    this.#started = Promise.withResolvers();
-    return run;
-  }
-
-  get nextRun(): Promise<ScriptedRun> {
-    return this.#started.promise;
-  }
-}
-
-class ScriptedRun implements InferenceRun {
-  readonly #sink: InferenceSink;
-  readonly #sent: Uint8Array[] = [];
-  readonly cancelled: Promise<ErrorData>;
-  readonly #cancel: (reason: ErrorData) => void;
-  paused = false;
-
-  constructor(readonly job: InferenceJob, sink: InferenceSink) {
-    this.#sink = sink;
-    const { promise, resolve } = Promise.withResolvers<ErrorData>();
-    this.cancelled = promise;
-    this.#cancel = resolve;
-  }
-
-  say(line: string): void {
-    const lines = bytes(line + "\n");
-    this.#sent.push(lines);
-    this.#sink.batch(lines, 1);
-  }
-
-  end(error?: ErrorData): void {
-    const completionTokens = this.#sent.length;
-    const trailer = encodeTrailer({
-      finish: error ? (error.code === "aborted" ? "cancelled" : "error") : "stop",
-      promptTokens: 5,
-      completionTokens,
-      countedBy: "backend",
-      ...(error && { error }),
-    });
-    this.#sink.end({
-      trailer,
-      contentHash: toHex(keccak_256(concat([...this.#sent, trailer]))),
-      promptTokens: 5,
-      completionTokens,
-      success: error === undefined,
-    });
-  }
-
-  fail(code: ErrorCode): void {
-    this.#sink.fail({ code, message: "run: failed" });
-  }
-
-  pause(): void {
-    this.paused = true;
-  }
-
-  resume(): void {
-    this.paused = false;
-  }
-
-  cancel(reason: ErrorData): void {
-    this.#cancel(reason);
-  }
-}
 
 class Nonces implements NonceStore {
   readonly #used = new Set<string>();

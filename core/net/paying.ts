@@ -46,22 +46,24 @@ export class Paying {
   readonly #open: OpenPayment;
   readonly #prepay: Cost;
   readonly #answers: number;
+  readonly #deadline: bigint;
   #voucher: SignedVoucher | undefined;
   #paid: Cost;
   #cost: Cost = 0n;
   #sent = false;
   #ended = false;
 
-  private constructor(open: OpenPayment, prepay: Cost, answers: number) {
+  private constructor(open: OpenPayment, prepay: Cost, { draft, answers }: PayingOptions) {
     this.#open = open;
     this.#prepay = prepay;
     this.#answers = answers;
+    this.#deadline = draft.deadline;
     this.#paid = open.opening.paid;
   }
 
   /** Reserves. @throws {LloomError} as {@linkcode Payer.begin} */
   static async begin(options: PayingOptions, signal: AbortSignal): Promise<Paying> {
-    const { payer, terms, draft, bodyBytes, answers } = options;
+    const { payer, terms, draft, bodyBytes } = options;
     const { prepay, maxCost } = estimate(draft, bodyBytes);
     const open = await payer.begin({
       executor: draft.executor,
@@ -71,12 +73,12 @@ export class Paying {
       model: draft.model,
       deadlineMs: Number(draft.deadline) * 1000,
     }, signal);
-    return new Paying(open, prepay, answers);
+    return new Paying(open, prepay, options);
   }
 
-  /** The channel's id. */
-  get channelId(): Hash {
-    return this.#open.channelId;
+  /** What its request names: the channel, and how long the reservation counts. */
+  get bounds(): Pick<RequestDraft, "channelId" | "deadline"> {
+    return { channelId: this.#open.channelId, deadline: this.#deadline };
   }
 
   /** What is to be signed with the request. */
