@@ -18,14 +18,14 @@ export interface DatabaseOptions {
    */
   readonly durability: "full" | "normal";
   /**
-   * Whether other processes may use it too, each transaction waiting for those of others. Two nodes
+   * Whether other processes may use it too; {@linkcode begin} waits for their transactions. Two nodes
    * on one database that is not made for it would each be blind to what the other has accepted.
    */
   readonly shared: boolean;
 }
 
-/** How long a transaction waits for those of other processes. */
-const BUSY_TIMEOUT_MS = 5000;
+/** How long opening a shared database waits for the transactions of others. */
+const OPEN_TIMEOUT_MS = 5000;
 
 /**
  * Makes the folder of a database, where it is not there yet.
@@ -47,7 +47,7 @@ export function openDatabase(options: DatabaseOptions): DatabaseSync {
   const { path, shared, durability, migrations } = options;
   let database: DatabaseSync | undefined;
   try {
-    database = new DatabaseSync(path, { timeout: shared ? BUSY_TIMEOUT_MS : 0 });
+    database = new DatabaseSync(path, { timeout: shared ? OPEN_TIMEOUT_MS : 0 });
     if (!shared) database.exec("PRAGMA locking_mode = EXCLUSIVE");
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${durability}`);
     database.exec("PRAGMA trusted_schema = OFF; PRAGMA foreign_keys = ON");
@@ -62,10 +62,30 @@ export function openDatabase(options: DatabaseOptions): DatabaseSync {
     }
     for (const step of migrations.slice(found)) database.exec(step);
     database.exec(`PRAGMA user_version = ${migrations.length}; COMMIT`);
+    database.exec("PRAGMA busy_timeout = 0"); // from now on `begin` waits
     return database;
   } catch (error) {
     database?.close();
     throw unopened(path, error);
+  }
+}
+
+const PAUSE = new Int32Array(new SharedArrayBuffer(4));
+const PAUSE_MS = 1;
+
+/**
+ * Begins to write, having waited for other processes, and blocks the thread for as long. SQLite's own
+ * waiting sleeps so long in between that a process which writes all the time keeps others out.
+ * @throws what SQLite throws: if the time is over, what {@linkcode isLocked} knows
+ */
+export function begin(database: DatabaseSync, timeoutMs: number): void {
+  for (const until = performance.now() + timeoutMs;;) {
+    try {
+      return database.exec("BEGIN IMMEDIATE");
+    } catch (error) {
+      if (!isLocked(error) || performance.now() >= until) throw error;
+      Atomics.wait(PAUSE, 0, 0, PAUSE_MS);
+    }
   }
 }
 

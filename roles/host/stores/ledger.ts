@@ -12,7 +12,7 @@ import {
 import type { Keccak256 } from "@lloom/core/signing";
 import { describe, type Thrown } from "@lloom/workers/serve";
 import type { DatabaseSync } from "node:sqlite";
-import { isLocked, openDatabase } from "./database.ts";
+import { begin, isLocked, openDatabase } from "./database.ts";
 import { BUYER_MIGRATIONS, SqliteBuyerTables } from "./sqlite_buyer_tables.ts";
 import { SELLER_MIGRATIONS, SqliteSellerTables } from "./sqlite_seller_tables.ts";
 
@@ -41,32 +41,42 @@ export interface Ledger {
   close(): void;
 }
 
-/** Opens a ledger. @throws {LloomError} `config_invalid` */
-export function openLedger(kind: LedgerKind, path: string, keccak256: Keccak256): Ledger {
+/**
+ * Opens a ledger.
+ * @param timeoutMs how long a group waits for the transactions of other processes
+ * @throws {LloomError} `config_invalid`
+ */
+export function openLedger(
+  kind: LedgerKind,
+  path: string,
+  keccak256: Keccak256,
+  timeoutMs = 5000,
+): Ledger {
   const open = (migrations: readonly string[]): DatabaseSync =>
     openDatabase({ path, migrations, durability: "full", shared: true });
   if (kind === "buyer") {
     const database = open(BUYER_MIGRATIONS);
     const book = new BuyerBook(new SqliteBuyerTables(database), keccak256);
-    return createLedger(database, book, BUYER_OPERATIONS);
+    return createLedger(database, book, BUYER_OPERATIONS, timeoutMs);
   }
   const database = open(SELLER_MIGRATIONS);
   const book = new SellerBook(new SqliteSellerTables(database), keccak256);
-  return createLedger(database, book, SELLER_OPERATIONS);
+  return createLedger(database, book, SELLER_OPERATIONS, timeoutMs);
 }
 
 function createLedger<S>(
   database: DatabaseSync,
   book: Book<S>,
   operations: Operations<S>,
+  timeoutMs: number,
 ): Ledger {
-  const begin = database.prepare("SAVEPOINT operation");
+  const mark = database.prepare("SAVEPOINT operation");
   const undo = database.prepare("ROLLBACK TO operation");
   const release = database.prepare("RELEASE operation");
   const isRead = ([name]: Order): boolean => operations[name as keyof S] === "read";
 
   const runOne = ([name, args]: Order): Outcome => {
-    begin.run();
+    mark.run();
     try {
       return { result: operate(book, name as keyof S, args) };
     } catch (error) {
@@ -83,7 +93,8 @@ function createLedger<S>(
     run(orders) {
       try {
         // Who only reads sees one state, and hinders nobody.
-        database.exec(orders.every(isRead) ? "BEGIN" : "BEGIN IMMEDIATE");
+        if (orders.every(isRead)) database.exec("BEGIN");
+        else begin(database, timeoutMs);
         const outcomes = orders.map(runOne);
         database.exec("COMMIT");
         return outcomes;
