@@ -62,6 +62,11 @@ export class PaymentChain implements AsyncDisposable {
   readonly rpc: ReturnType<typeof client>;
   readonly #anvil: Anvil;
 
+  /** Where the chain answers. */
+  get rpcUrl(): string {
+    return this.#anvil.rpcUrl;
+  }
+
   private constructor(anvil: Anvil) {
     this.#anvil = anvil;
     this.rpc = client(anvil.rpcUrl);
