@@ -96,8 +96,11 @@ Deno.test("whoever follows the events knows exactly those of the chain, whatever
           (events, upTo) => {
             assert.ok(upTo <= BigInt(chain.height), "beyond the newest block");
             for (const event of events) {
-              if (event.removed) assert.ok(known.delete(keyOf(event)), "removed what was not told");
-              else known.set(keyOf(event), event);
+              if (event.removed) {
+                assert.ok(known.delete(keyOf(event)), "removed what was not told");
+                const there = chain.list(event.blockNumber, event.blockNumber).map(keyOf);
+                assert.ok(!there.includes(keyOf(event)), "removed what is there");
+              } else known.set(keyOf(event), event);
             }
             resumeAt = upTo + 1n;
             return Promise.resolve();
