@@ -21,3 +21,6 @@ export * from "./channel_id.ts";
 export * from "./payer.ts";
 export type { ReservedPaymentComponents } from "./reserved_payment.ts";
 export * from "./cashier.ts";
+export * from "./channel_watch.ts";
+export * from "./redemptions.ts";
+export * from "./settler.ts";

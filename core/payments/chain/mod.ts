@@ -6,6 +6,7 @@
 export * from "./calls.ts";
 export * from "./chain.ts";
 export * from "./channel_actions.ts";
+export * from "./channel_money.ts";
 export * from "./memory_outbox_store.ts";
 export * from "./outbox.ts";
 export * from "./outbox_machine.ts";
