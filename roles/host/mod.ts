@@ -1,4 +1,5 @@
 /** What a role needs of its machine: settings, command line, disk, log, signals. @module */
+export * from "./blockchain.ts";
 export * from "./clock.ts";
 export * from "./command_line.ts";
 export * from "./config/mod.ts";
