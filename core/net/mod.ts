@@ -8,6 +8,8 @@ export * from "./options.ts";
 export * from "./announcer.ts";
 export * from "./directory.ts";
 export * from "./provider_records.ts";
+export * from "./close_client.ts";
+export * from "./close_server.ts";
 export * from "./infer_client.ts";
 export * from "./infer_request.ts";
 export type { ReceiptPayment } from "./paying.ts";

@@ -4,6 +4,8 @@
 export const KAD_PROTOCOL = "/lloom/kad/1.0.0";
 /** Inference between a client and an executor. */
 export const LLM_PROTOCOL = "/lloom/llm/2.0.0";
+/** Closing payment channels, between a client and an executor. */
+export const CHANNEL_PROTOCOL = "/lloom/channel/1.0.0";
 /** Queries to a validator about who serves what. */
 export const REGISTRY_PROTOCOL = "/lloom/registry/2.0.0";
 /** The gossip topic of announcements. */

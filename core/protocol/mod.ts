@@ -7,6 +7,7 @@ export * from "./trailer.ts";
 export * from "./announcement.ts";
 export * from "./cbor.ts";
 export * from "./commitments.ts";
+export * from "./channel/mod.ts";
 export * from "./infer/mod.ts";
 export * from "./payments.ts";
 export * from "./registry/mod.ts";

@@ -1,5 +1,6 @@
 /** The asking side of `/lloom/registry/2.0.0`. @module */
 import { LloomError } from "../errors.ts";
+import { exchange } from "../exchange.ts";
 import type { MessageStream } from "../ports.ts";
 import { decodeAnnouncement } from "../protocol/announcement.ts";
 import { GONE_AFTER_MS, MAX_EXECUTORS } from "../protocol/limits.ts";
@@ -49,34 +50,18 @@ export async function queryRegistry<Q extends RegistryQuery>(
   query: Q,
   signal: AbortSignal,
 ): Promise<AnswerTo<Q>> {
-  const onAbort = () => stream.abort(aborted(signal));
-  if (signal.aborted) throw aborted(signal);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    if (!stream.send(encodeQuery(query))) await stream.drained(signal);
-    const bytes = await stream.next();
-    if (bytes === undefined) {
-      throw new LloomError("stream_broken", "query registry: ended without an answer");
-    }
-    const answer = decodeAnswer(bytes);
-    if (answer.type === "error") throw LloomError.from(answer.error);
-    if (!answers(query, answer)) {
-      throw new LloomError("protocol_violation", "query registry: an answer to another question");
-    }
-    return answer;
-  } catch (thrown) {
-    throw signal.aborted ? aborted(signal) : LloomError.wrap(thrown, "stream_broken");
-  } finally {
-    signal.removeEventListener("abort", onAbort);
+  const answer = decodeAnswer(
+    await exchange(stream, encodeQuery(query), signal, "query registry"),
+  );
+  if (answer.type === "error") throw LloomError.from(answer.error);
+  if (!answers(query, answer)) {
+    throw new LloomError("protocol_violation", "query registry: an answer to another question");
   }
+  return answer;
 }
 
 function answers<Q extends RegistryQuery>(query: Q, answer: RegistryAnswer): answer is AnswerTo<Q> {
   return answer.type === ANSWER_TYPES[query.type];
-}
-
-function aborted(signal: AbortSignal): LloomError {
-  return LloomError.wrap(signal.reason, "aborted", "query registry");
 }
 
 /**
