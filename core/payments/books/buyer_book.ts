@@ -32,12 +32,15 @@ const DAY_MS = 24 * HOUR_MS;
 /** Requests shown for a prefix that several have. */
 const FOUND_AT_MOST = 10;
 
-/** The operations of a {@linkcode BuyerStore}. Misuse throws `TypeError`. */
-export class BuyerBook implements Book<BuyerStore> {
+/** A client's book on tables, which may hold one already. Misuse throws `TypeError`. */
+export function createBuyerBook(tables: BuyerTables, keccak256: Keccak256): Book<BuyerStore> {
+  return new BuyerBook(tables, keccak256);
+}
+
+class BuyerBook implements Book<BuyerStore> {
   readonly #tables: BuyerTables;
   readonly #keccak256: Keccak256;
 
-  /** A book on tables, which may hold one already. */
   constructor(tables: BuyerTables, keccak256: Keccak256) {
     this.#tables = tables;
     this.#keccak256 = keccak256;

@@ -2,7 +2,7 @@
 import { LloomError } from "../../errors.ts";
 import type { Keccak256 } from "../../signing/encode.ts";
 import type { BuyerStore, SellerStore } from "../stores.ts";
-import { BuyerBook } from "./buyer_book.ts";
+import { createBuyerBook } from "./buyer_book.ts";
 import { Journal } from "./journal.ts";
 import { memoryBuyerTables, memorySellerTables } from "./memory_tables.ts";
 import {
@@ -13,7 +13,7 @@ import {
   type Operations,
   SELLER_OPERATIONS,
 } from "./operations.ts";
-import { SellerBook } from "./seller_book.ts";
+import { createSellerBook } from "./seller_book.ts";
 
 /** What can happen to a machine. */
 export interface Crashable {
@@ -30,7 +30,7 @@ export function createMemoryBuyerStore(
   sync?: () => Promise<void>,
 ): BuyerStore & Crashable {
   const journal = new Journal();
-  const book = new BuyerBook(memoryBuyerTables(journal), keccak256);
+  const book = createBuyerBook(memoryBuyerTables(journal), keccak256);
   return createMemoryStore(journal, book, BUYER_OPERATIONS, sync);
 }
 
@@ -40,7 +40,7 @@ export function createMemorySellerStore(
   sync?: () => Promise<void>,
 ): SellerStore & Crashable {
   const journal = new Journal();
-  const book = new SellerBook(memorySellerTables(journal), keccak256);
+  const book = createSellerBook(memorySellerTables(journal), keccak256);
   return createMemoryStore(journal, book, SELLER_OPERATIONS, sync);
 }
 

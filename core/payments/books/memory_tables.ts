@@ -94,7 +94,8 @@ export function memorySellerTables(journal: Journal): SellerTables {
       sales.values().filter(({ state }) => state === "open" || state === "settling"),
     sales: (page) => pageOf(sales.newest(), page, ({ requestHash }) => requestHash),
     endedSince: (sinceMs) =>
-      sales.values().filter(({ endedMs }) => endedMs !== undefined && endedMs >= sinceMs),
+      sales.values().filter(({ endedMs }) => endedMs !== undefined && endedMs >= sinceMs)
+        .sort((a, b) => a.endedMs! - b.endedMs!),
   };
 }
 

@@ -19,12 +19,15 @@ import type {
 import type { Book } from "./operations.ts";
 import type { SellerAccount, SellerTables } from "./tables.ts";
 
-/** The operations of a {@linkcode SellerStore}. Misuse throws `TypeError`. */
-export class SellerBook implements Book<SellerStore> {
+/** An executor's book on tables, which may hold one already. Misuse throws `TypeError`. */
+export function createSellerBook(tables: SellerTables, keccak256: Keccak256): Book<SellerStore> {
+  return new SellerBook(tables, keccak256);
+}
+
+class SellerBook implements Book<SellerStore> {
   readonly #tables: SellerTables;
   readonly #keccak256: Keccak256;
 
-  /** A book on tables, which may hold one already. */
   constructor(tables: SellerTables, keccak256: Keccak256) {
     this.#tables = tables;
     this.#keccak256 = keccak256;

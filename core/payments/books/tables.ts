@@ -102,6 +102,6 @@ export interface SellerTables {
   unfinished(): readonly SellerRequest[];
   /** Requests, the newest first. */
   sales(page: Page): readonly Sale[];
-  /** Requests that ended since a time (unix milliseconds). */
+  /** Requests that ended since a time (unix milliseconds), in that order. */
   endedSince(sinceMs: number): Iterable<Sale>;
 }

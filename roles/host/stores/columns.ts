@@ -69,7 +69,8 @@ export class RowFormat<T extends object> {
       field,
       column: column as Column<unknown>,
     }));
-    this.names = this.#columns.map(({ name }) => name).join(", ");
+    // Quoted, because a field may be called as a word of SQL.
+    this.names = this.#columns.map(({ name }) => `"${name}"`).join(", ");
   }
 
   /** A statement that adds a row of {@linkcode RowFormat.values}. */
@@ -80,7 +81,9 @@ export class RowFormat<T extends object> {
 
   /** The same, but replaces the row of the same key. */
   upsertInto(table: string, key: string): string {
-    const set = this.#columns.map(({ name }) => `${name} = excluded.${name}`).join(", ");
+    // Setting the key too would make SQLite look through all rows that refer to it.
+    const others = this.#columns.filter(({ name }) => name !== key);
+    const set = others.map(({ name }) => `"${name}" = excluded."${name}"`).join(", ");
     return `${this.insertInto(table)} ON CONFLICT (${key}) DO UPDATE SET ${set}`;
   }
 

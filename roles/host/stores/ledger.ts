@@ -3,11 +3,11 @@ import { LloomError } from "@lloom/core/errors";
 import {
   type Book,
   BUYER_OPERATIONS,
-  BuyerBook,
+  createBuyerBook,
+  createSellerBook,
   operate,
   type Operations,
   SELLER_OPERATIONS,
-  SellerBook,
 } from "@lloom/core/payments";
 import type { Keccak256 } from "@lloom/core/signing";
 import { describe, type Thrown } from "@lloom/workers/serve";
@@ -56,11 +56,11 @@ export function openLedger(
     openDatabase({ path, migrations, durability: "full", shared: true });
   if (kind === "buyer") {
     const database = open(BUYER_MIGRATIONS);
-    const book = new BuyerBook(new SqliteBuyerTables(database), keccak256);
+    const book = createBuyerBook(new SqliteBuyerTables(database), keccak256);
     return createLedger(database, book, BUYER_OPERATIONS, timeoutMs);
   }
   const database = open(SELLER_MIGRATIONS);
-  const book = new SellerBook(new SqliteSellerTables(database), keccak256);
+  const book = createSellerBook(new SqliteSellerTables(database), keccak256);
   return createLedger(database, book, SELLER_OPERATIONS, timeoutMs);
 }
 

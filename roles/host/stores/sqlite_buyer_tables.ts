@@ -175,7 +175,7 @@ export class SqliteBuyerTables implements BuyerTables {
       "UPDATE purchase SET response = ?, response_hash = ?, request_hash = ? WHERE id = ?",
     );
     this.#overdue = prepare(
-      `SELECT ${REQUEST.names} FROM purchase WHERE state = 'open' AND deadline_ms < ? ORDER BY n`,
+      `SELECT ${REQUEST.names} FROM purchase WHERE state = 'open' AND deadline_ms < ? ORDER BY deadline_ms`,
     );
     this.#reserved = prepare("SELECT reserved FROM channel WHERE asset = ? AND reserved <> '0'");
     this.#spendingOf = prepare("SELECT cost FROM spending WHERE asset = ? AND minute = ?");

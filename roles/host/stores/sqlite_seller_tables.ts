@@ -155,7 +155,9 @@ export class SqliteSellerTables implements SellerTables {
         WHERE ?1 IS NULL OR n < (SELECT n FROM sale WHERE request_hash = ?1)
         ORDER BY n DESC LIMIT ?2`,
     );
-    this.#endedSince = prepare(`SELECT ${SALE.names} FROM sale WHERE ended_ms >= ? ORDER BY n`);
+    this.#endedSince = prepare(
+      `SELECT ${SALE.names} FROM sale WHERE ended_ms >= ? ORDER BY ended_ms, n`,
+    );
   }
 
   account(channelId: Hash): SellerAccount | undefined {
