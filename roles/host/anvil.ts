@@ -24,22 +24,31 @@ export interface AnvilOptions {
 }
 
 /**
- * Starts a chain; undefined on a machine without anvil.
+ * Tells anvil's process id, and ends it once standard input ends, however whoever started it ended.
+ * The output is left to anvil alone, so that its end is seen.
+ */
+const GUARD = '"$0" "$@" & echo $!; exec >&-; while read -r _; do :; done; kill $!; wait';
+
+/**
+ * Starts a chain; undefined on a machine without anvil. It ends with this process, but not with a
+ * Ctrl-C on the terminal: whoever uses it may have something to settle first.
  * @throws {LloomError} `chain_unavailable` if it ends before it listens
  */
 export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil | undefined> {
   const anvil = await findTool("anvil");
   if (anvil === undefined) return undefined;
   const { port = 0, args = [] } = options;
-  const process = new Deno.Command(anvil, {
-    args: ["--host", "127.0.0.1", "--port", String(port), ...args],
-    stdin: "null",
+  const all = ["--host", "127.0.0.1", "--port", String(port), ...args];
+  const guarded = Deno.build.os !== "windows";
+  const process = new Deno.Command(guarded ? "sh" : anvil, {
+    args: guarded ? ["-c", GUARD, anvil, ...all] : all,
+    stdin: guarded ? "piped" : "null",
     stdout: "piped",
     stderr: "null",
+    detached: guarded,
   }).spawn();
+  const started = Promise.withResolvers<{ readonly pid: number; readonly rpcUrl: string }>();
   let ended = false;
-  const status = process.status.finally(() => ended = true);
-  const address = Promise.withResolvers<string>();
   const drained = (async () => {
     let text = "";
     let found = false;
@@ -49,19 +58,20 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil | un
       const match = /Listening on (127\.0\.0\.1:\d+)/.exec(text);
       if (match === null) continue;
       found = true;
-      address.resolve(match[1]!);
+      const pid = guarded ? Number.parseInt(text) : process.pid;
+      started.resolve({ pid, rpcUrl: `http://${match[1]}` });
     }
-    address.reject(
+    ended = true;
+    started.reject(
       new LloomError("chain_unavailable", "start anvil: it ended before it listened"),
     );
+    if (guarded) await process.stdin.close();
+    await process.status;
   })();
+  const { pid, rpcUrl } = await started.promise;
   const stop = async (signal?: Deno.Signal) => {
-    if (!ended) process.kill(signal);
-    await Promise.all([status, drained]);
+    if (!ended) Deno.kill(pid, signal);
+    await drained;
   };
-  return {
-    rpcUrl: `http://${await address.promise}`,
-    stop,
-    [Symbol.asyncDispose]: () => stop(),
-  };
+  return { rpcUrl, stop, [Symbol.asyncDispose]: () => stop() };
 }
