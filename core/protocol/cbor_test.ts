@@ -94,6 +94,14 @@ Deno.test("a reader refuses what is out of its bounds", () => {
   assert.equal(f.uint64("big"), 2n ** 63n);
 });
 
+Deno.test("amounts are decimal text: 10 is ten, and 0x10 is none", () => {
+  const f = decode(encodeCbor({ ten: "10", hex: "0x10", digits: "ff", power: "1e3", minus: "-1" }));
+  assert.equal(f.amount("ten"), 10n);
+  for (const key of ["hex", "digits", "power", "minus"]) {
+    assert.throws(() => f.amount(key), code("frame_malformed"), key);
+  }
+});
+
 Deno.test("an unknown field is ignored, unless the sender requires it", () => {
   const read = (message: Parameters<typeof encodeCbor>[0]) => {
     const f = decode(encodeCbor(message));

@@ -12,6 +12,7 @@ import {
   LLM_PROTOCOL,
   MAX_REQUEST_FRAME_BYTES,
   REGISTRY_PROTOCOL,
+  signedRequestFields,
 } from "@lloom/core/protocol";
 import { createSigner, noblePrimitives } from "@lloom/core/signing";
 import { systemClock } from "@lloom/host";
@@ -164,6 +165,18 @@ test("a request whose body was changed after signing is refused as request_inval
   const stream = await connect();
   stream.sendFrame(encodeOpen({ body, salt: SALT, request: await signed() }));
   assert.equal(await refusal(stream), "request_invalid");
+});
+
+test("a request without a signature is refused as frame_malformed, and with none but zeros as signature_invalid", async () => {
+  const { commitment } = await signed();
+  const request = { commitment, signature: new Uint8Array(65) };
+  const zeros = await connect();
+  zeros.sendFrame(encodeOpen({ body: BODY, salt: SALT, request }));
+  assert.equal(await refusal(zeros), "signature_invalid");
+  const without = await connect();
+  const fields = { ...signedRequestFields(request), signature: undefined };
+  without.sendFrame(encodeCbor({ t: "open", body: BODY, salt: SALT, ...fields }));
+  assert.equal(await refusal(without), "frame_malformed");
 });
 
 test("a high-s signature is refused as signature_invalid", async () => {

@@ -203,6 +203,23 @@ Deno.test({
   },
 });
 
+Deno.test({
+  name: "every request carries a nonce of its own, which nobody can guess",
+  ...PROCESS_TEST,
+  fn: async () => {
+    const nonces: bigint[] = [];
+    hostile.answers((asked) => {
+      nonces.push(asked.open.request.commitment.nonce);
+      return honest(asked);
+    });
+    const client = await network.client({ bootstrapNodes: hostile.node.multiaddrs() });
+    for (let i = 0; i < 3; i++) await read(client.complete(chat({ max_tokens: 8 })));
+    assert.equal(new Set(nonces).size, 3);
+    // Random 64 bits: one in 2^32 is that small.
+    for (const nonce of nonces) assert.ok(nonce >= 1n << 32n);
+  },
+});
+
 refuses("other content than the receipt's", "receipt_invalid", async (asked) => {
   asked.stream.send(encodeAccept(asked));
   asked.stream.send(encodeDelta({ lines: line("no") }));
