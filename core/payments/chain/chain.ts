@@ -81,11 +81,14 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
   }
 
   credit(asset: Address, account: Address): Promise<Amount> {
-    return this.#ask(this.#contract, creditQuery(asset, account));
+    return this.#endpoints.use(async (rpc) => {
+      const { number } = await this.#newest(rpc);
+      return await ask(rpc, this.#contract, creditQuery(asset, account), number);
+    });
   }
 
   balance(asset: Address, account: Address): Promise<Amount> {
-    if (asset !== ZERO_ADDRESS) return this.#ask(asset, tokenBalanceQuery(account));
+    if (asset !== ZERO_ADDRESS) return this.#askToken(asset, tokenBalanceQuery(account));
     return this.#endpoints.use(async (rpc) => {
       const { number } = await this.#newest(rpc);
       return readQuantity(await rpc("eth_getBalance", [account, toQuantity(number)]));
@@ -93,7 +96,7 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
   }
 
   allowance(asset: Address, account: Address): Promise<Amount> {
-    return this.#ask(asset, allowanceQuery(account, this.#contract));
+    return this.#askToken(asset, allowanceQuery(account, this.#contract));
   }
 
   asset(address: Address): Promise<Asset> {
@@ -102,10 +105,8 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
     }
     return this.#endpoints.use(async (rpc) => {
       const { number } = await this.#newest(rpc);
-      const code = readHex(await rpc("eth_getCode", [address, toQuantity(number)]));
-      if (code === "0x") throw notToken(address, "nothing is there");
-      const symbol = await ask(rpc, address, symbolQuery, number);
-      const decimals = await ask(rpc, address, decimalsQuery, number);
+      const symbol = await askToken(rpc, address, symbolQuery, number);
+      const decimals = await askToken(rpc, address, decimalsQuery, number);
       if (!SYMBOL.test(symbol)) throw notToken(address, "its symbol is not fit to be shown");
       if (decimals > 36) throw notToken(address, "it has more than 36 decimals");
       return { address, symbol, decimals };
@@ -235,9 +236,9 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
       new LloomError("chain_unavailable", "broadcast transaction: no endpoint took it", { cause });
   }
 
-  #ask<T>(to: Address, query: Query<T>): Promise<T> {
+  #askToken<T>(token: Address, query: Query<T>): Promise<T> {
     return this.#endpoints.use(async (rpc) =>
-      await ask(rpc, to, query, (await this.#newest(rpc)).number)
+      await askToken(rpc, token, query, (await this.#newest(rpc)).number)
     );
   }
 
@@ -262,6 +263,21 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
 async function ask<T>(rpc: Rpc, to: Address, query: Query<T>, block: bigint): Promise<T> {
   const result = await rpc("eth_call", [{ to, data: query.data }, toQuantity(block)]);
   return query.read(readHex(result));
+}
+
+/** Asks what may be no token at all, which is not its endpoint's fault. */
+async function askToken<T>(rpc: Rpc, token: Address, query: Query<T>, block: bigint): Promise<T> {
+  const question = rpc("eth_call", [{ to: token, data: query.data }, toQuantity(block)]);
+  const result = await question.then(readHex).catch((error: unknown) => {
+    throw failureOf(error) === undefined ? error : notToken(token, "it refuses to answer as one");
+  });
+  try {
+    return query.read(result);
+  } catch (cause) {
+    throw new LloomError("config_invalid", `read asset ${token}: it does not answer as a token`, {
+      cause,
+    });
+  }
 }
 
 /** Gas with a margin of a quarter, for what changes until it is executed. */
