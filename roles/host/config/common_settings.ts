@@ -79,6 +79,8 @@ export interface BlockchainConfig {
   readonly coin: string;
   /** Blocks from the one with a transaction on, that one included, until it counts as final. */
   readonly confirmations: number;
+  /** Between two looks at the chain while something is awaited, in milliseconds. */
+  readonly pollMs: number;
 }
 
 /** What every role's configuration has. */
@@ -279,6 +281,11 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         3,
         "Blocks until a transaction counts as final, its own included; 1 for a chain of tests.",
         { env: "LLOOM_CONFIRMATIONS" },
+      ),
+      pollMs: setting(
+        integer(10, 600_000, "milliseconds"),
+        1000,
+        "Time between two looks at the chain while something is awaited there.",
       ),
     },
   };
