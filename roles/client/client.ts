@@ -2,6 +2,7 @@
 import type { Hash } from "@lloom/core/bytes";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { Directory, InferClient } from "@lloom/core/net";
+import type { Amount, Payer } from "@lloom/core/payments";
 import {
   type ChatRequest,
   type JsonObject,
@@ -24,22 +25,32 @@ import {
   select,
   type Strategy,
 } from "@lloom/core/routing";
-import { DEFAULT_MAX_TOKENS, draftRequest, randomNonce } from "@lloom/core/session";
+import { DEFAULT_MAX_TOKENS } from "@lloom/core/session";
 import { domainOf, type SigningDomain } from "@lloom/core/signing";
 import type { NetworkConfig } from "@lloom/host/config";
 import { createPeer, type Peer } from "@lloom/host/peer";
 import { getLogger } from "@logtape/logtape";
 import { Completion } from "./completion.ts";
 import { Finder } from "./finder.ts";
+import { affordable, type Plan, planFor } from "./plan.ts";
+import type { Wallet } from "./wallet.ts";
 
 const log = getLogger(["lloom", "client"]);
+
+/** For one request, where its caller does not say. */
+const DEFAULT_TIMEOUT_MS = 300_000;
 
 /** How a client joins the network. */
 export interface LloomClientOptions {
   /** Nodes to join through. */
   readonly bootstrapNodes: readonly string[];
-  /** Who asks. @default a new identity */
+  /** Who asks. @default the wallet's, or a new identity */
   readonly identity?: Identity;
+  /**
+   * Pays, and keeps what was asked and answered. It stays the caller's to close, after the client.
+   * @default nothing is paid or kept, and only free models are asked
+   */
+  readonly wallet?: Wallet;
   /** Further settings of the node. */
   readonly network?: Partial<Omit<NetworkConfig, "bootstrapNodes">>;
   /** How long executors are looked for. @default 10000 */
@@ -56,6 +67,8 @@ export interface CompleteOptions {
   readonly maxInboundPrice?: bigint;
   /** Base units per 1,000,000 tokens of answer. @default no limit */
   readonly maxOutboundPrice?: bigint;
+  /** The most that the request may cost, in base units. @default the wallet's limit */
+  readonly maxPrice?: Amount;
   /** PeerIds and addresses to ask before all others. */
   readonly prefer?: readonly string[];
   /** PeerIds and addresses not to ask. */
@@ -83,10 +96,16 @@ export class LloomClient {
   readonly #finder: Finder;
   readonly #infer: InferClient;
   readonly #observations: Observations;
+  readonly #wallet: Wallet | undefined;
 
-  private constructor(peer: Peer, searchTimeoutMs: number) {
+  private constructor(
+    peer: Peer,
+    { wallet, payer }: { readonly wallet: Wallet | undefined; readonly payer: Payer | undefined },
+    searchTimeoutMs: number,
+  ) {
     const { clock, crypto, node } = peer;
     this.#peer = peer;
+    this.#wallet = wallet;
     this.#registry = new Registry({}, { clock });
     const directory = new Directory({
       node,
@@ -105,6 +124,7 @@ export class LloomClient {
       clock,
       signer: crypto,
       verifier: crypto,
+      ...(payer && { payer }),
       openStream: (executor, signal) =>
         node.openStream(executor, LLM_PROTOCOL, {
           signal,
@@ -115,8 +135,12 @@ export class LloomClient {
 
   /** Starts a node and begins to join the network; what needs the network waits for it. */
   static async connect(options: LloomClientOptions): Promise<LloomClient> {
-    const { bootstrapNodes, network, sandboxWorkers = false, searchTimeoutMs = 10_000 } = options;
-    const peer = await createPeer(options.identity ?? generateIdentity(), {
+    const { bootstrapNodes, network, wallet, sandboxWorkers = false } = options;
+    const identity = options.identity ?? wallet?.identity ?? generateIdentity();
+    if (wallet !== undefined && wallet.identity.address !== identity.address) {
+      throw new TypeError("connect client: the wallet is another identity's");
+    }
+    const peer = await createPeer(identity, {
       network: {
         listenAddresses: [],
         externalAddresses: [],
@@ -131,14 +155,15 @@ export class LloomClient {
       relay: "client",
       gossip: false,
       sandboxWorkers,
+      ...(wallet?.domain && { payment: wallet.domain }),
     });
     try {
-      await peer.node.start();
+      const [payer] = await Promise.all([wallet?.payer(peer.crypto), peer.node.start()]);
+      return new LloomClient(peer, { wallet, payer }, options.searchTimeoutMs ?? 10_000);
     } catch (error) {
       await peer.stop();
       throw error;
     }
-    return new LloomClient(peer, searchTimeoutMs);
   }
 
   /** Who this client is. */
@@ -192,41 +217,51 @@ export class LloomClient {
    * @throws {LloomError} `request_invalid`, `frame_malformed`, `frame_too_large`
    */
   complete(request: JsonObject | Uint8Array, options: CompleteOptions = {}): Completion {
-    const body = request instanceof Uint8Array
-      ? request
-      : new TextEncoder().encode(JSON.stringify(request));
-    const chat = parseChatRequest(body);
-    const { timeoutMs = 300_000, signal } = options;
+    const { body, chat } = parse(request);
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const { clock } = this.#peer;
     let endMs: number | undefined;
     // All attempts share the time; the search for executors is not counted.
     const remainingMs = () => Math.max(1, (endMs ??= clock.now() + timeoutMs) - clock.now());
-    return new Completion({
-      candidates: () => this.#candidates(chat, body.length, options),
+    const times = () => ({ nowMs: clock.now(), timeoutMs: remainingMs() });
+    const completion = new Completion({
+      candidates: async () =>
+        (await this.#plans(chat, body, options)).map((plan) => plan.candidate),
       observe: ({ announcement, offer }) =>
         this.#observations.started(announcement.peerId, offer.id),
-      ask: ({ announcement: { peerId, executor, multiaddrs }, offer }) =>
-        this.#infer.ask(
+      ask: (candidate) => {
+        const { peerId, executor, multiaddrs, payment } = candidate.announcement;
+        return this.#infer.ask(
           { peerId, address: executor, multiaddrs },
           {
             body,
             systemPrompt: systemPrompt(chat),
             answers: chat.n,
-            draft: () =>
-              draftRequest(chat, {
-                executor,
-                offer,
-                nowMs: clock.now(),
-                timeoutMs: remainingMs(),
-                nonce: randomNonce(),
-              }),
+            ...(payment && { payment }),
+            draft: () => planFor(chat, body.length, candidate, times()).draft,
           },
           signal,
           { timeoutMs: remainingMs() },
-        ),
+        );
+      },
       onFailover: ({ announcement: { peerId } }, { code }) =>
         log.info("executor {peerId} failed with {code}; asking the next one", { peerId, code }),
     });
+    this.#wallet?.keep(completion.receipt, body);
+    return completion;
+  }
+
+  /**
+   * Whom {@linkcode LloomClient.complete} would ask, in order, and what each can cost. Nothing is
+   * signed, and nobody is asked.
+   * @throws {LloomError} as `complete`, and `no_executor`, `budget_exceeded`
+   */
+  async plan(
+    request: JsonObject | Uint8Array,
+    options: CompleteOptions = {},
+  ): Promise<readonly Plan[]> {
+    const { body, chat } = parse(request);
+    return await this.#plans(chat, body, options);
   }
 
   /** Leaves the network. Answers under way break off. */
@@ -234,6 +269,19 @@ export class LloomClient {
     this.#finder.stop();
     await this.#infer.stop();
     await this.#peer.stop();
+  }
+
+  async #plans(
+    chat: ChatRequest,
+    body: Uint8Array,
+    options: CompleteOptions,
+  ): Promise<readonly Plan[]> {
+    const { maxPrice = this.#wallet?.funds?.budgets.request, timeoutMs = DEFAULT_TIMEOUT_MS } =
+      options;
+    const candidates = await this.#candidates(chat, body.length, options);
+    const times = { nowMs: this.#peer.clock.now(), timeoutMs };
+    const plans = candidates.map((candidate) => planFor(chat, body.length, candidate, times));
+    return affordable(plans, maxPrice);
   }
 
   async #candidates(
@@ -246,12 +294,14 @@ export class LloomClient {
     const { clock } = this.#peer;
     const entries = this.#registry.ofModel(chat.model);
     const candidates = candidatesOf(entries, chat.model, this.#observations);
+    const means = this.#wallet?.means;
     const requirements: Requirements = {
       model: chat.model,
       features: requiredFeatures(chat),
       ...(maxInboundPrice !== undefined && { maxInboundPrice }),
       ...(maxOutboundPrice !== undefined && { maxOutboundPrice }),
       ...(exclude !== undefined && { exclude }),
+      ...(means && { payment: means }),
     };
     const demand = {
       // English has about four bytes a token; only the ratio of executors' prices and times matters.
@@ -264,4 +314,14 @@ export class LloomClient {
     const preferred = prefer.flatMap((name) => selected.filter((one) => isNamed(one, name)));
     return [...new Set([...preferred, ...selected])];
   }
+}
+
+/** A request's exact bytes, and what they say. */
+function parse(
+  request: JsonObject | Uint8Array,
+): { readonly body: Uint8Array; readonly chat: ChatRequest } {
+  const body = request instanceof Uint8Array
+    ? request
+    : new TextEncoder().encode(JSON.stringify(request));
+  return { body, chat: parseChatRequest(body) };
 }

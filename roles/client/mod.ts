@@ -4,6 +4,8 @@
  */
 export * from "./chat_chunk.ts";
 export * from "./client.ts";
+export type { Plan } from "./plan.ts";
+export * from "./wallet.ts";
 export { Completion, type CompletionComponents } from "./completion.ts";
 
 if (import.meta.main) {

@@ -1,9 +1,11 @@
 /** A role's way to its chain, and its account there. Loads viem: import it when a chain is needed. @module */
 import type { Identity } from "@lloom/core/identity";
+import type { ChannelOpener } from "@lloom/core/payments";
 import {
   Chain,
   type ChainReader,
   ChannelActions,
+  createChannelOpener,
   createTransactionSigner,
   openOutbox,
   type Outbox,
@@ -44,6 +46,8 @@ export interface ChainAccessOptions {
 export class ChainAccess {
   /** Reads the chain. */
   readonly reader: ChainReader;
+  /** Puts the account's money into channels. */
+  readonly opener: ChannelOpener;
   readonly #chain: Chain;
   readonly #options: ChainAccessOptions;
   #account: Promise<OpenAccount> | undefined;
@@ -52,14 +56,21 @@ export class ChainAccess {
 
   /** Opens nothing yet. @throws {LloomError} `config_invalid` where no chain is configured */
   constructor(options: ChainAccessOptions) {
-    const { rpcUrls, confirmations, coin } = options.blockchain;
+    const { rpcUrls, confirmations, pollMs, coin } = options.blockchain;
     const { chainId, contract } = requirePaymentChain(options.blockchain);
     this.#chain = new Chain(
-      { rpcUrls, confirmations, coin, chainId, contract },
+      { rpcUrls, confirmations, pollMs, coin, chainId, contract },
       { clock: systemClock },
     );
     this.#options = options;
     this.reader = this.#chain;
+    const opening = <T>(open: (opener: ChannelOpener) => Promise<T>): Promise<T> =>
+      this.use((account) => open(createChannelOpener({ ...account, chain: this.reader })));
+    this.opener = {
+      view: (channelId) => this.reader.channel(channelId),
+      open: (channel, amount) => opening((opener) => opener.open(channel, amount)),
+      topUp: (channel, amount) => opening((opener) => opener.topUp(channel, amount)),
+    };
   }
 
   /**
