@@ -186,12 +186,30 @@ export class Settler {
     });
     const { batches, closings } = planRedemptions(open, this.#options, nowMs, everything);
     const sent = await Promise.allSettled([
-      ...closings.map((one) => this.#send([one], ([item]) => redeemer.redeemAndClose(item!))),
+      ...closings.map((one) => this.#close(one)),
       ...batches.map((batch) => this.#send(batch, (items) => redeemer.redeem(items))),
     ]);
     const begun = sent.filter((one) => one.status === "fulfilled").map(({ value }) => value);
     const failed = sent.find((one) => one.status === "rejected");
     return failed === undefined ? { begun } : { begun, failure: failed.reason };
+  }
+
+  /**
+   * Ends service, and then the channel: a request admitted while the transaction is on its way would
+   * be paid by vouchers that come too late. One that came before has the channel redeemed for now.
+   */
+  async #close({ channelId }: SellerChannel): Promise<Begun> {
+    const { store, redeemer } = this.#components;
+    const isOver = await store.consent(channelId).then(() => true, (thrown) => {
+      if (LloomError.wrap(thrown).code === "overloaded") return false;
+      throw thrown;
+    });
+    const last = await store.channel(channelId);
+    if (last === undefined) throw new TypeError("close channel: it is gone");
+    return await this.#send(
+      [last],
+      (items) => isOver ? redeemer.redeemAndClose(items[0]!) : redeemer.redeem(items),
+    );
   }
 
   async #send(

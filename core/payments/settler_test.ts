@@ -245,6 +245,8 @@ Deno.test("when a client begins to close, its channel is redeemed and closed at 
   chain.set(channelId, { status: "closing", closesAt });
   await chain.tell(channelId, { type: "close_requested", closesAt });
   assert.deepEqual([...redeemer.sent.values()].map(({ close }) => close), [true]);
+  // Even if the chain took the wish back, its own closing is on its way: nothing more is served.
+  assert.equal((await store.channel(channelId))?.consented, true);
   await redeemer.mine();
   assert.equal((await store.channel(channelId))?.status, "closed");
   await one.stop(1000);
