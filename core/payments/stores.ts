@@ -128,8 +128,8 @@ export interface BuyerStore {
   /** Takes note of what the chain says. */
   viewChannel(channelId: Hash, view: ChannelView): Promise<BuyerChannel>;
   /**
-   * Sets aside and pays in advance: `buyer.reserve`. Requests whose deadline passed while nobody saw
-   * to them, as their process had ended, are abandoned first.
+   * Sets aside and pays in advance: `buyer.reserve`. Requests whose deadline passed minutes ago while
+   * nobody saw to them, as their process had ended, are abandoned first.
    * @throws {LloomError} `budget_exceeded`, and what `reserve` throws
    */
   reserve(channelId: Hash, purchase: NewPurchase, budgets: Budgets): Promise<BuyerPayment>;

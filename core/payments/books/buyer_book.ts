@@ -29,6 +29,11 @@ export const MAX_KEPT_BYTES: number = 1 << 20;
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
+/**
+ * After its deadline, a request may still be ended by who made it: the model stops at that moment, and
+ * the receipt for a part, and its payment, take time.
+ */
+const OVERDUE_MS = 5 * MINUTE_MS;
 /** Requests shown for a prefix that several have. */
 const FOUND_AT_MOST = 10;
 
@@ -62,7 +67,7 @@ class BuyerBook implements Book<BuyerStore> {
 
   reserve(channelId: Hash, purchase: NewPurchase, budgets: Budgets): BuyerPayment {
     const { id, model, nowMs } = purchase;
-    for (const overdue of this.#tables.overdue(nowMs)) this.abandon(overdue.id, true, nowMs);
+    for (const { id } of this.#tables.overdue(nowMs - OVERDUE_MS)) this.abandon(id, true, nowMs);
     const before = this.#channel(channelId);
     this.#checkBudgets(before.terms.asset, purchase, budgets);
     const { channel, request } = buyer.reserve(before, purchase);
