@@ -20,13 +20,13 @@ ARG READABLE_VARIABLES="OPENAI_API_KEY"
 ENV DENO_DIR=/deno DENO_NO_UPDATE_CHECK=1 LLOOM_DATA_DIR=/data PATH=/opt/roles/bin:/usr/bin:/bin:/usr/local/bin
 # Everything the roles and their workers import is fetched now, and no more at run time.
 RUN deno install --frozen --entrypoint mod.ts roles/*/main.ts workers/*/*_task.ts \
-  && for role in client executor validator; do \
+  && for role in client executor validator faucet; do \
     deno task install-role "$role" --root /opt/roles --data-dir /data --api-key-env $READABLE_VARIABLES; \
   done
 
 VOLUME /data
-# The validator's and the executor's default ports.
-EXPOSE 9000 9001
+# The validator's, the executor's and the faucet's default ports.
+EXPOSE 9000 9001 3030
 # The shell is replaced by the role, which so receives the signal to stop.
 ENTRYPOINT ["sh", "-c", "exec \"lloom-$0\" \"$@\""]
 CMD ["validator"]

@@ -10,6 +10,7 @@ const ROLES = [
   { role: "client", env: [] },
   { role: "executor", env: DEFAULT_API_KEY_VARIABLES },
   { role: "validator", env: [] },
+  { role: "faucet", env: [] },
 ] as const;
 
 for (const { role, env } of ROLES) {

@@ -1,11 +1,14 @@
 /** Every role does its work with the flags of its manifest, and not with one of them less. */
 import assert from "node:assert/strict";
+import { generateIdentity } from "@lloom/core/identity";
+import { missing } from "@lloom/host/foundry";
 import { manifestFlags, manifestOf } from "@lloom/host/manifest";
 import type { RoleName } from "@lloom/host/config";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { ask } from "../support/asking.ts";
 import { type Child, startDeno } from "../support/child_process.ts";
+import { FaucetPlace } from "../support/faucet_place.ts";
 import { mockText } from "../support/mock_llm_server.ts";
 import { backendsToml, kill, Network, PROCESS_TEST, program, readyOf } from "../support/network.ts";
 
@@ -72,7 +75,21 @@ const WORK: Readonly<Record<RoleName, (without?: string) => Promise<void>>> = {
       assert.deepEqual(await network.listed({ ...near!, ready, peerId }), []);
     });
   },
+  async faucet(without) {
+    await using place = await FaucetPlace.open();
+    if (place === undefined) return noAnvil(without);
+    await place.start([], without);
+    const account = generateIdentity().address;
+    await place.ask("ann@example.org", account);
+    assert.equal((await place.paid(await place.mail.token(1)))["state"], "paid");
+  },
 };
+
+/** Nothing is shown where there is no chain: the test says so, and passes. */
+function noAnvil(without: string | undefined): void {
+  console.log(missing("anvil"));
+  assert.equal(without, undefined);
+}
 
 /** Has a node serve, then stop in order. */
 async function serving(
@@ -94,7 +111,7 @@ async function serving(
   }
 }
 
-for (const role of ["client", "executor", "validator"] as const) {
+for (const role of ["client", "executor", "validator", "faucet"] as const) {
   Deno.test({
     name: `the ${role} does its work with exactly the flags of its manifest`,
     ...PROCESS_TEST,
