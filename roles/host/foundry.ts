@@ -1,4 +1,5 @@
 /** Finds Foundry's programs: from npm through Deno's cache, where npm has them. @module */
+import { getLogger } from "@logtape/logtape";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -8,6 +9,8 @@ const PLATFORMS: Readonly<Record<Tool, readonly string[]>> = {
   forge: ["linux-amd64", "darwin-arm64"],
   anvil: ["linux-amd64"],
 };
+
+const log = getLogger(["lloom", "foundry"]);
 
 /** A program of Foundry. */
 export type Tool = "forge" | "anvil";
@@ -26,7 +29,12 @@ export async function findTool(tool: Tool): Promise<string | undefined> {
   const { os, arch } = Deno.build;
   const platform = `${os}-${arch === "x86_64" ? "amd64" : "arm64"}`;
   if (PLATFORMS[tool].includes(platform)) {
-    return packageFile(`npm:@foundry-rs/${tool}-${platform}@${FOUNDRY_VERSION}`, `bin/${tool}`);
+    const specifier = `npm:@foundry-rs/${tool}-${platform}@${FOUNDRY_VERSION}`;
+    try {
+      return await packageFile(specifier, `bin/${tool}`);
+    } catch (error) {
+      log.warn("{specifier} cannot be fetched: {error}", { specifier, error });
+    }
   }
   try {
     const { success } = await new Deno.Command(tool, { args: ["--version"], stdout: "null" })

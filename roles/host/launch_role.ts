@@ -27,6 +27,8 @@ export interface LaunchOptions {
   readonly args: readonly string[];
   /** Gives up starting. */
   readonly signal: AbortSignal;
+  /** Told of what it prints besides that it is ready: one JSON value a line. */
+  readonly onPrinted?: (line: unknown) => void;
 }
 
 /** A role at work in its own process. */
@@ -45,7 +47,7 @@ export interface LaunchedRole {
  * @throws {LloomError} `internal` with the end of its log if it does not start
  */
 export async function launchRole(options: LaunchOptions): Promise<LaunchedRole> {
-  const { role, signal } = options;
+  const { role, signal, onPrinted = () => {} } = options;
   if (Deno.build.standalone) {
     throw new LloomError("config_invalid", `start ${role}: a compiled program holds one role only`);
   }
@@ -61,7 +63,7 @@ export async function launchRole(options: LaunchOptions): Promise<LaunchedRole> 
   const tail = keepTail(process.stderr, role);
   try {
     const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
-    const ready = await readReady(process.stdout, AbortSignal.any([signal, timeout]));
+    const ready = await readReady(process.stdout, AbortSignal.any([signal, timeout]), onPrinted);
     if (ready !== undefined) return { pid: process.pid, ready, stop };
     await process.status;
     throw new LloomError("internal", `start ${role}: it ended\n${(await tail).trim()}`);
@@ -128,30 +130,40 @@ async function stopProcess(process: Deno.ChildProcess, role: string): Promise<vo
   clearTimeout(timer);
 }
 
-/** The ready line; undefined if the output ends without one. The rest of the output is let pass. */
+/** The ready line; undefined if the output ends without one. */
 async function readReady(
-  stdout: ReadableStream<Uint8Array>,
+  stdout: ReadableStream<Uint8Array<ArrayBuffer>>,
   signal: AbortSignal,
+  onPrinted: (line: unknown) => void,
 ): Promise<ReadyInfo | undefined> {
-  const lines = stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const onAbort = () => void lines.cancel(signal.reason);
+  const ready = Promise.withResolvers<ReadyInfo | undefined>();
+  const onAbort = () => ready.reject(signal.reason);
+  if (signal.aborted) onAbort();
   signal.addEventListener("abort", onAbort);
-  let text = "";
+  // Read to its end: a role must not wait for its pipe.
+  readLines(stdout, (text) => {
+    const line: unknown = JSON.parse(text);
+    if (isReady(line)) ready.resolve(line);
+    else onPrinted(line);
+  }).then(() => ready.resolve(undefined), ready.reject);
   try {
-    for (;;) {
-      const { value, done } = await lines.read();
-      signal.throwIfAborted();
-      if (done) return undefined;
-      text += value;
-      for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
-        const line: unknown = JSON.parse(text.slice(0, end));
-        text = text.slice(end + 1);
-        if (isReady(line)) return line;
-      }
-    }
+    return await ready.promise;
   } finally {
     signal.removeEventListener("abort", onAbort);
-    lines.releaseLock();
+  }
+}
+
+async function readLines(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  onLine: (line: string) => void,
+): Promise<void> {
+  let text = "";
+  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    for (let end = text.indexOf("\n"); end >= 0; end = text.indexOf("\n")) {
+      onLine(text.slice(0, end));
+      text = text.slice(end + 1);
+    }
   }
 }
 
