@@ -6,7 +6,6 @@ export type ProblemCode =
   | "not_found"
   | "method_not_allowed"
   | "media_type_unsupported"
-  | "body_too_large"
   | "rate_limited" // too often from this address, or too often in all
   | "token_unknown" // never given out, or long ago
   | "token_expired"
@@ -18,7 +17,6 @@ const STATUS: Readonly<Record<ProblemCode, number>> = {
   not_found: 404,
   method_not_allowed: 405,
   media_type_unsupported: 415,
-  body_too_large: 413,
   rate_limited: 429,
   token_unknown: 404,
   token_expired: 410,
