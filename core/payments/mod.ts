@@ -24,3 +24,5 @@ export * from "./cashier.ts";
 export * from "./channel_watch.ts";
 export * from "./redemptions.ts";
 export * from "./settler.ts";
+export * from "./receipt_file.ts";
+export * from "./verify_receipt.ts";

@@ -1,5 +1,7 @@
 /** The client's program against a live network: what it prints where, and how it exits. */
 import assert from "node:assert/strict";
+import { verifyReceiptFile } from "@lloom/core/payments";
+import { noblePrimitives } from "@lloom/core/signing";
 import { type MockLlmServer, mockText } from "../support/mock_llm_server.ts";
 import type { ChildResult } from "../support/child_process.ts";
 import { kill, Network, PROCESS_TEST, type RunningRole } from "../support/network.ts";
@@ -47,6 +49,9 @@ test("--prompt with --format json prints one object with answer, usage and proof
   assert.equal(stdout.trimEnd().split("\n").length, 1);
   const report = JSON.parse(stdout);
   assert.equal(report.content, mockText(3));
+  const proven = verifyReceiptFile(new TextEncoder().encode(stdout), noblePrimitives);
+  assert.equal(proven.answer, mockText(3));
+  assert.equal(proven.asked.maxTokens, 3);
   assert.equal(report.finish, "length");
   assert.equal(report.usage.completionTokens, 3);
   assert.equal(report.executor.peerId, first.peerId);

@@ -51,10 +51,10 @@ async function assertProven(report: CompletionReport): Promise<void> {
   const { message } = request;
   const said = receipt.message;
   const salted = (text: string) => keccak256(concat([toBytes(request.salt as Hex), toBytes(text)]));
-  assert.equal(message.promptHash, salted(request.body));
+  assert.equal(message.promptHash, salted(request.body!));
   assert.equal(message.systemPromptHash, `0x${"00".repeat(32)}`);
   assert.equal((message.executor as string).toLowerCase(), executor.address.toLowerCase());
-  assert.equal(said.contentHash, keccak256(stringToBytes(receipt.delivered)));
+  assert.equal(said.contentHash, keccak256(stringToBytes(receipt.delivered!)));
   const { types } = request;
   const structHash = hashStruct(
     {
@@ -73,7 +73,7 @@ async function assertProven(report: CompletionReport): Promise<void> {
     [usage.promptTokens, usage.completionTokens],
   );
   // The text shown is the text delivered.
-  const lines = receipt.delivered.trimEnd().split("\n").map((line) => JSON.parse(line));
+  const lines = receipt.delivered!.trimEnd().split("\n").map((line) => JSON.parse(line));
   const trailer = lines.pop();
   assert.equal(trailer.usage.completion_tokens, usage.completionTokens);
   assert.equal(lines.map(({ choices }) => choices[0].delta.content ?? "").join(""), content);
