@@ -11,7 +11,7 @@ import { getLogger } from "@logtape/logtape";
 import { createHmac } from "node:crypto";
 import { join } from "node:path";
 import { HealthCheck } from "./health.ts";
-import { Mailer } from "./mailer.ts";
+import type { Mailer } from "./mailer.ts";
 import { Payouts } from "./payouts.ts";
 import { Requests } from "./requests.ts";
 import { createRoutes, SUBSCRIBER_FIELDS } from "./routes.ts";
@@ -29,6 +29,8 @@ export interface FaucetComponents {
   readonly reader: Pick<ChainReader, "asset" | "balance" | "gasCost" | "head">;
   /** Sends money; of the identity's account. */
   readonly outbox: Pick<Outbox, "account" | "submit" | "confirmed">;
+  /** Sends mails; closed with the faucet. */
+  readonly mailer: Mailer;
   /** The system's. */
   readonly clock: Pick<Clock, "now">;
 }
@@ -66,11 +68,10 @@ export class Faucet {
     config: FaucetConfig,
     components: FaucetComponents,
   ): Promise<Faucet> {
-    const { reader, outbox, clock } = components;
+    const { reader, outbox, mailer, clock } = components;
     const { host, port, maxConnections, trustedProxies } = config.http;
     const asset = await reader.asset(config.blockchain.asset);
     const target = parseAmount(config.faucet.targetBalance, asset);
-    const mailer = new Mailer(config.mail);
     const store = new SqliteFaucetStore(join(config.storage.dataDir, "faucet.db"));
     const payouts = new Payouts({ asset, target }, { store, reader, outbox, clock });
     try {

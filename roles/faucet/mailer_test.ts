@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import type { MailConfig } from "@lloom/host/config";
 import { MailServer } from "../../tests/support/mail_server.ts";
-import { Mailer } from "./mailer.ts";
+import { SmtpMailer } from "./mailer.ts";
 
 const TOKEN = "A".repeat(43);
 const LINK = `http://127.0.0.1:3030/redeem/${TOKEN}`;
 
 function configOf(server: MailServer, config: Partial<MailConfig> = {}): MailConfig {
   return {
+    print: false,
     smtpHost: "127.0.0.1",
     smtpPort: server.port,
     tls: "none",
@@ -21,9 +22,9 @@ function configOf(server: MailServer, config: Partial<MailConfig> = {}): MailCon
 async function sending(
   server: MailServer,
   config: Partial<MailConfig>,
-  use: (mailer: Mailer) => Promise<void>,
+  use: (mailer: SmtpMailer) => Promise<void>,
 ): Promise<void> {
-  const mailer = new Mailer(configOf(server, config));
+  const mailer = new SmtpMailer(configOf(server, config));
   try {
     await use(mailer);
   } finally {
@@ -90,7 +91,9 @@ Deno.test("a faucet logs in where it has a user and a password", async () => {
 Deno.test("server and sender must be given", () => {
   for (const missing of ["smtpHost", "from"] as const) {
     const config = { tls: "none", smtpPort: 25, smtpHost: "127.0.0.1", from: "a@b.cd" } as const;
-    const all = { ...config, user: undefined, password: undefined };
-    assert.throws(() => new Mailer({ ...all, [missing]: undefined }), { code: "config_invalid" });
+    const all = { print: false, ...config, user: undefined, password: undefined };
+    assert.throws(() => new SmtpMailer({ ...all, [missing]: undefined }), {
+      code: "config_invalid",
+    });
   }
 });

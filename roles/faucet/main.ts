@@ -5,12 +5,15 @@ import {
   generateIdentityCommand,
   loadIdentity,
   openCommand,
+  print,
+  printable,
   printReady,
   runProgram,
   runUntilSignal,
   systemClock,
 } from "@lloom/host";
 import { FAUCET_SETTINGS } from "@lloom/host/config";
+import type { PrintedMail } from "./mailer.ts";
 
 /**
  * Runs the program.
@@ -28,7 +31,11 @@ export function main(args: readonly string[]): Promise<number> {
       const identity = loadIdentity(config);
       // Loaded after the settings were found right: the chain's code is most of the start.
       const { Faucet } = await import("./faucet.ts");
+      const { PrintingMailer, SmtpMailer } = await import("./mailer.ts");
       const { ChainAccess } = await import("@lloom/host/chain");
+      const mailer = config.mail.print
+        ? new PrintingMailer((mail) => printMail(mail, format))
+        : new SmtpMailer(config.mail);
       await runUntilSignal(
         async () => {
           const { blockchain, storage: { dataDir } } = config;
@@ -39,6 +46,7 @@ export function main(args: readonly string[]): Promise<number> {
           const faucet = await Faucet.start(identity, config, {
             reader,
             outbox,
+            mailer,
             clock: systemClock,
           });
           printReady({
@@ -59,6 +67,14 @@ export function main(args: readonly string[]): Promise<number> {
       );
     });
   return runProgram(program, args);
+}
+
+function printMail({ to, link }: PrintedMail, format: "text" | "json"): void {
+  print(
+    format === "json"
+      ? `${JSON.stringify({ event: "mail", to, link })}\n`
+      : `mail to ${printable(to)}: ${link}\n`,
+  );
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -3,6 +3,7 @@
  * @module
  */
 export { Faucet, type FaucetComponents } from "./faucet.ts";
+export { type Mailer, type PrintedMail, PrintingMailer, SmtpMailer } from "./mailer.ts";
 
 if (import.meta.main) {
   const { main } = await import("./main.ts");

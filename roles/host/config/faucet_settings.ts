@@ -1,7 +1,17 @@
 /** The faucet's settings. @module */
 import { checkBlockchain, type CommonConfig, commonSettings } from "./common_settings.ts";
 import type { RoleSettings } from "./role_settings.ts";
-import { type Group, httpUrl, integer, list, oneOf, pattern, setting, text } from "./setting.ts";
+import {
+  flag,
+  type Group,
+  httpUrl,
+  integer,
+  list,
+  oneOf,
+  pattern,
+  setting,
+  text,
+} from "./setting.ts";
 
 /** `[faucet]` */
 export interface FaucetServiceConfig {
@@ -27,6 +37,8 @@ export interface HttpConfig {
 
 /** `[mail]` */
 export interface MailConfig {
+  /** Whether mails are printed instead of sent; checked to be for this machine alone. */
+  readonly print: boolean;
   /** The mail server's name or address; checked to be there. */
   readonly smtpHost: string | undefined;
   /** Its TCP port. */
@@ -107,10 +119,17 @@ const MAIL: Group<MailConfig> = {
   kind: "group",
   doc: "The mail server that the faucet sends its mails through.",
   table: {
+    print: setting(
+      flag(),
+      false,
+      "Print mails on standard output instead of sending them, for a network on one machine: " +
+        "whoever reads them can redeem their tokens.",
+      { env: "LLOOM_PRINT_MAILS" },
+    ),
     smtpHost: setting(
       pattern(/^[A-Za-z0-9.:-]{1,253}$/, "a host name or an address"),
       undefined,
-      "Name or address of the mail server. Required.",
+      "Name or address of the mail server. Required, unless mails are printed.",
       { env: "LLOOM_SMTP_HOST", flag: "--smtp-host <host>" },
     ),
     smtpPort: setting(integer(1, 65_535), 587, "Its TCP port.", {
@@ -132,7 +151,7 @@ const MAIL: Group<MailConfig> = {
     from: setting(
       pattern(/^[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,189}$/, "a mail address without a name"),
       undefined,
-      "The mails' sender. Required.",
+      "The mails' sender. Required, unless mails are printed.",
       { env: "LLOOM_MAIL_FROM", flag: "--mail-from <address>" },
     ),
   },
@@ -151,7 +170,10 @@ export const FAUCET_SETTINGS: RoleSettings<FaucetConfig> = {
   },
   check(config, refuse) {
     checkBlockchain(config, refuse);
-    const { smtpHost, tls, user, password } = config.mail;
+    const { print, smtpHost, tls, user, password } = config.mail;
+    if (print && !LOOPBACK.test(config.http.host)) {
+      refuse("mail.print", "must be false where others than this machine reach the faucet");
+    }
     if ((user === undefined) !== (password === undefined)) {
       refuse("mail.user", "and mail.password must be given together");
     }
