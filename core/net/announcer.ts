@@ -17,7 +17,7 @@ import { fitAnnouncement } from "./fit_announcement.ts";
 const log = getLogger(["lloom", "announce"]);
 
 /** What an executor has to say at a moment. */
-export type Offering = Pick<Announcement, "multiaddrs" | "models" | "load">;
+export type Offering = Pick<Announcement, "multiaddrs" | "models" | "load" | "payment">;
 
 /** Times of an {@linkcode Announcer}, in milliseconds. */
 export interface AnnouncerOptions {
@@ -111,14 +111,13 @@ export class Announcer {
     // Time, so that it grows across restarts without being stored.
     const sequence = BigInt(timestamp);
     this.#sequence = sequence > this.#sequence ? sequence : this.#sequence + 1n;
-    const { multiaddrs, models, load } = offering();
+    const { models, ...offer } = offering();
     const { body, announcement, leftOut } = fitAnnouncement({
       kind,
       peerId,
       executor: signer.address,
-      multiaddrs,
+      ...offer,
       models: kind === "removal" ? [] : models,
-      load,
       timestamp,
       sequence: this.#sequence,
     });

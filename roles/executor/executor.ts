@@ -9,7 +9,10 @@ import {
   type StreamHandler,
 } from "@lloom/core/net";
 import {
+  CHANNEL_PROTOCOL,
   LLM_PROTOCOL,
+  MAX_CLOSE_FRAME_BYTES,
+  MAX_CLOSE_STREAMS_PER_PEER,
   MAX_QUERY_BYTES,
   MAX_REGISTRY_STREAMS_PER_PEER,
   MAX_REQUEST_FRAME_BYTES,
@@ -18,6 +21,7 @@ import {
   roleKey,
 } from "@lloom/core/protocol";
 import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
+import { paymentChain } from "@lloom/host";
 import { createPeer, type Peer } from "@lloom/host/peer";
 import type { ExecutorConfig } from "@lloom/host/config";
 import { SqliteNonceStore } from "@lloom/host/stores";
@@ -26,6 +30,7 @@ import { join } from "node:path";
 import { type Backend, startBackend } from "./backends.ts";
 import { Catalog } from "./catalog.ts";
 import { type ModelTest, testModel } from "./test_models.ts";
+import { Till, type TillService } from "./till.ts";
 
 const log = getLogger(["lloom", "executor"]);
 
@@ -35,6 +40,8 @@ const DISCOVER_TIMEOUT_MS = 15_000;
 const TEST_TIMEOUT_MS = 120_000;
 /** How long requests under way may go on when the executor stops; then they end with a receipt. */
 const DRAIN_MS = 5_000;
+/** How long the last redemption may take to be on disk when the executor stops. */
+const LAST_REDEMPTION_MS = 5_000;
 
 /** How an executor is started, besides its settings. */
 export interface ExecutorOptions {
@@ -46,6 +53,14 @@ export interface ExecutorOptions {
   readonly onTested?: (test: ModelTest) => void;
   /** Gives up starting. */
   readonly signal: AbortSignal;
+}
+
+/** What an executor is made of, each started. */
+interface Parts {
+  readonly peer: Peer;
+  readonly backends: readonly Backend[];
+  readonly till: Till | undefined;
+  readonly paid: TillService | undefined;
 }
 
 /** An executor at work. */
@@ -60,16 +75,19 @@ export class Executor {
   readonly #records: ProviderRecords;
   readonly #stopping = new AbortController();
   readonly #refreshMs: number;
+  readonly #till: Till | undefined;
+  readonly #paid: TillService | undefined;
 
   private constructor(
-    peer: Peer,
-    backends: readonly Backend[],
+    { peer, backends, till, paid }: Parts,
     catalog: Catalog,
     config: ExecutorConfig,
   ) {
     const { clock, crypto, node, identity } = peer;
     this.#peer = peer;
     this.#backends = backends;
+    this.#till = till;
+    this.#paid = paid;
     this.#catalog = catalog;
     this.#refreshMs = config.executor.modelRefreshSecs * 1000;
     this.#nonces = new SqliteNonceStore(
@@ -85,6 +103,7 @@ export class Executor {
       verifier: crypto,
       nonces: this.#nonces,
       terms: catalog,
+      ...(paid && { cashier: paid.cashier }),
       inference: (model) => catalog.inference(model),
       onDone: (served) => {
         catalog.record(served);
@@ -111,6 +130,7 @@ export class Executor {
         multiaddrs: node.multiaddrs(),
         models: catalog.offers(),
         load: catalog.load(),
+        ...(till && { payment: till.terms }),
       }),
       publish: async (_, bytes) => {
         await acceptAnnouncement(bytes, {
@@ -135,16 +155,20 @@ export class Executor {
     options: ExecutorOptions,
   ): Promise<Executor> {
     const { sandboxWorkers, signal } = options;
+    const payment = paymentChain(config.blockchain)?.domain;
     const peer = await createPeer(identity, {
       network: config.network,
       dht: "server",
       relay: "client",
       gossip: true,
       sandboxWorkers,
+      ...(payment && { payment }),
     });
     const backends: Backend[] = [];
+    let till: Till | undefined;
     let executor: Executor | undefined;
     try {
+      till = await Till.open({ identity, config, sandboxWorkers });
       for (const backend of config.llmBackends) {
         backends.push(
           await startBackend(backend, {
@@ -154,7 +178,8 @@ export class Executor {
         );
       }
       const catalog = new Catalog(identity.address, config.pricing, backends);
-      executor = new Executor(peer, backends, catalog, config);
+      const paid = await till?.start(peer.crypto);
+      executor = new Executor({ peer, backends, till, paid }, catalog, config);
       await executor.#start(options);
       return executor;
     } catch (error) {
@@ -162,6 +187,7 @@ export class Executor {
       else {
         await Promise.all(backends.map(({ worker }) => worker.stop()));
         await peer.stop();
+        await till?.close(LAST_REDEMPTION_MS);
       }
       throw signal.aborted ? signal.reason : error;
     }
@@ -178,8 +204,8 @@ export class Executor {
   }
 
   /**
-   * Takes back what was announced, lets requests under way finish or ends them with a receipt, and
-   * leaves the network.
+   * Takes back what was announced, lets requests under way finish or ends them with a receipt,
+   * redeems what they were paid with, and leaves the network.
    */
   async stop(): Promise<void> {
     this.#stopping.abort();
@@ -188,6 +214,7 @@ export class Executor {
     await this.#server.stop(DRAIN_MS);
     await Promise.all(this.#backends.map(({ worker }) => worker.stop()));
     await this.#peer.stop();
+    await this.#till?.close(LAST_REDEMPTION_MS);
     this.#nonces.close();
   }
 
@@ -200,6 +227,17 @@ export class Executor {
     await node.handle(LLM_PROTOCOL, (stream, { address }) => this.#server.serve(stream, address), {
       maxFrameBytes: MAX_REQUEST_FRAME_BYTES,
     });
+    const paid = this.#paid;
+    if (paid !== undefined) {
+      await node.handle(
+        CHANNEL_PROTOCOL,
+        (stream, { address }) => paid.closing.serve(stream, address),
+        {
+          maxFrameBytes: MAX_CLOSE_FRAME_BYTES,
+          maxInboundStreams: MAX_CLOSE_STREAMS_PER_PEER,
+        },
+      );
+    }
     const askedOf: StreamHandler = (stream, { peerId }) => this.#registry.serve(stream, peerId);
     await node.handle(REGISTRY_PROTOCOL, askedOf, {
       maxFrameBytes: MAX_QUERY_BYTES,
@@ -251,9 +289,10 @@ export class Executor {
   #warnOfPrices(): void {
     const priced = this.#catalog.offers()
       .filter(({ inboundPrice, outboundPrice }) => inboundPrice + outboundPrice > 0n);
-    if (priced.length === 0) return;
+    if (priced.length === 0 || this.#till !== undefined) return;
     log.warn(
-      "{count} models have a price; this version cannot be paid yet and refuses requests for them",
+      "{count} models have a price and are refused: no chain is configured to be paid on; " +
+        "name one with --rpc-url and --chain-id",
       { count: priced.length },
     );
   }

@@ -15,6 +15,8 @@ import { systemClock } from "./clock.ts";
 import type { BlockchainConfig } from "./config/common_settings.ts";
 import { SqliteOutboxStore } from "./stores/sqlite_outbox_store.ts";
 
+export { createRedeemer } from "@lloom/core/payments/chain";
+
 /** What an account can do on its chain. */
 export interface ChainAccount {
   /** Sends its transactions. */

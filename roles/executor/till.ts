@@ -1,0 +1,156 @@
+/** An executor's money: its account, what it asks of those who pay, and how it redeems. @module */
+import { LloomError } from "@lloom/core/errors";
+import type { Identity } from "@lloom/core/identity";
+import { CloseServer } from "@lloom/core/net";
+import {
+  type Asset,
+  type ChannelCashier,
+  createCashier,
+  parseAmount,
+  type PaymentTerms,
+  type SellerStore,
+  Settler,
+} from "@lloom/core/payments";
+import type { Signer, Verifier } from "@lloom/core/ports";
+import { ledgerPath, paymentChain, systemClock } from "@lloom/host";
+import type { ChainAccess, HeldAccount } from "@lloom/host/chain";
+import type { ExecutorConfig } from "@lloom/host/config";
+import { type OpenLedger, openSellerStore } from "@lloom/host/stores";
+
+/** Whose till, and where. */
+export interface TillOptions {
+  /** Who is paid; its address is the account on the chain. */
+  readonly identity: Identity;
+  /** How, and where it is kept. */
+  readonly config: Pick<ExecutorConfig, "blockchain" | "payments" | "storage">;
+  /** Whether its worker may touch nothing but its file. */
+  readonly sandboxWorkers: boolean;
+}
+
+/** What a till holds open. */
+interface TillParts {
+  readonly asset: Asset;
+  readonly ledger: OpenLedger<SellerStore>;
+  readonly access: ChainAccess;
+  readonly account: HeldAccount;
+  readonly redeemer: Redeemer;
+}
+
+type Redeemer = ConstructorParameters<typeof Settler>[1]["redeemer"];
+
+/** An executor's till. It keeps the account on the chain, which no other process can use meanwhile. */
+export class Till {
+  /** What it is paid with. */
+  readonly asset: Asset;
+  /** Its account. */
+  readonly store: SellerStore;
+  /** Redeems. */
+  readonly settler: Settler;
+  readonly #options: TillOptions;
+  readonly #parts: TillParts;
+  #started = false;
+
+  private constructor(options: TillOptions, parts: TillParts) {
+    const { redeemThreshold, redeemMaxAge } = options.config.payments;
+    this.asset = parts.asset;
+    this.store = parts.ledger.store;
+    this.#options = options;
+    this.#parts = parts;
+    this.settler = new Settler({
+      threshold: parseAmount(redeemThreshold, parts.asset),
+      maxAgeMs: redeemMaxAge * 1000,
+    }, {
+      store: this.store,
+      chain: parts.access.reader,
+      clock: systemClock,
+      redeemer: parts.redeemer,
+    });
+  }
+
+  /**
+   * Opens the till; undefined where no chain is configured. Loads viem. Asks the chain only about a
+   * token's decimals.
+   * @throws {LloomError} `config_invalid` while another process uses it, or for an amount that the
+   * asset cannot hold; `chain_unavailable`, `chain_mismatch`
+   */
+  static async open(options: TillOptions): Promise<Till | undefined> {
+    const { identity, config: { blockchain, storage: { dataDir } }, sandboxWorkers } = options;
+    const chain = paymentChain(blockchain);
+    if (chain === undefined) return undefined;
+    const { ChainAccess, createRedeemer } = await import("@lloom/host/chain");
+    const access = new ChainAccess({ blockchain, identity, dataDir });
+    let account: HeldAccount | undefined;
+    let ledger: OpenLedger<SellerStore> | undefined;
+    try {
+      account = await access.hold();
+      const asset = await access.reader.asset(chain.asset);
+      ledger = await openSellerStore({
+        path: ledgerPath(dataDir, chain),
+        sandbox: sandboxWorkers,
+      });
+      return new Till(options, {
+        ...{ asset, ledger, access, account },
+        redeemer: createRedeemer(account),
+      });
+    } catch (error) {
+      await ledger?.close();
+      await account?.release();
+      access.close();
+      throw error;
+    }
+  }
+
+  /** How it wants to be paid, as it announces. */
+  get terms(): PaymentTerms {
+    const { blockchain, payments: { stepTokens, minCloseDelay } } = this.#options.config;
+    const chain = paymentChain(blockchain);
+    if (chain === undefined) throw new LloomError("internal", "be paid: no chain is configured");
+    const { chainId, contract, asset } = chain;
+    return { chainId, contract, asset, stepTokens, closeDelay: minCloseDelay };
+  }
+
+  /**
+   * Begins to take payments, and to redeem them. Requests found under way are closed: their process
+   * has ended.
+   */
+  async start(crypto: Signer & Verifier): Promise<TillService> {
+    const clock = systemClock;
+    await this.store.recover(clock.now());
+    const { identity, config: { payments } } = this.#options;
+    const cashier = createCashier({
+      terms: this.terms,
+      executor: identity.address,
+      minDeposit: parseAmount(payments.minDeposit, this.asset),
+    }, {
+      store: this.store,
+      chain: this.#parts.access.reader,
+      verifier: crypto,
+      clock,
+      watchedMs: () => this.settler.watchedMs,
+    });
+    this.settler.start();
+    this.#started = true;
+    return { cashier, closing: new CloseServer({ cashier, signer: crypto, clock }) };
+  }
+
+  /**
+   * Has everything redeemed, if it was started, and closes.
+   * @param graceMs how long that may take to be on disk; what is there is sent for certain, if need be
+   * after the next start
+   */
+  async close(graceMs: number): Promise<void> {
+    const { ledger, access, account } = this.#parts;
+    if (this.#started) await this.settler.stop(graceMs);
+    await ledger.close();
+    await account.release();
+    access.close();
+  }
+}
+
+/** A till at work. */
+export interface TillService {
+  /** Admits requests, and takes vouchers. */
+  readonly cashier: ChannelCashier;
+  /** Agrees to close channels. */
+  readonly closing: CloseServer;
+}
