@@ -5,16 +5,14 @@
 import type { Address } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 
-declare const unit: unique symbol;
-
 /** Base units of an asset: wei of a coin, millionths of a token with six decimals. */
-export type Amount = bigint & { readonly [unit]?: "amount" };
+export type Amount = bigint & { readonly unit?: "amount" };
 
 /**
  * Millionths of a base unit. Prices are base units per 1,000,000 tokens, so that tokens times price
  * is a cost without any rounding.
  */
-export type Cost = bigint & { readonly [unit]?: "cost" };
+export type Cost = bigint & { readonly unit?: "cost" };
 
 /** Costs in one base unit. */
 export const COST_PER_BASE_UNIT = 1_000_000n;
