@@ -19,10 +19,11 @@ export const MAX_DELTAS = 1 << 18;
 /** Longest trailer of an answer: its fields at their largest, with JSON's escapes. */
 export const MAX_TRAILER_BYTES = 16 << 10;
 /**
- * Tokens that a chat template and the smallest image may add to a request's own, which are no more
- * than its bytes. A client accepts no receipt for more.
+ * Tokens that a chat template (some hundreds, with a default system prompt) and an image of few bytes
+ * (576 in many models) may add to a request's own, which are no more than its bytes. A client accepts
+ * no receipt for more: it is also the most that a lie about a short prompt can earn.
  */
-export const TEMPLATE_TOKENS = 4096;
+export const TEMPLATE_TOKENS = 1024;
 /**
  * Tokens of one answer that are no text, such as its role and its end. A client accepts no receipt
  * for a paid answer of more tokens than its text has bytes, and these.
