@@ -1,12 +1,21 @@
 /** `--demo`: a whole network on this machine, and one question to it. @module */
 import { LloomError } from "@lloom/core/errors";
 import { parseJson } from "@lloom/core/protocol";
-import { printError } from "@lloom/host";
-import { launchRole, withTemporaryDirectory, writeConfig } from "@lloom/host/launch";
+import { print, printableJson, printError } from "@lloom/host";
+import { findTool, missing } from "@lloom/host/foundry";
+import {
+  type LaunchedRole,
+  launchRole,
+  withTemporaryDirectory,
+  writeConfig,
+} from "@lloom/host/launch";
 import type { Identity } from "@lloom/core/identity";
 import { directHttp } from "@lloom/workers/direct_http";
-import { askAndPrint, printSummary } from "./ask.ts";
+import { ask, askAndPrint, printSummary } from "./ask.ts";
 import { LloomClient } from "./client.ts";
+import type { DemoMoney } from "./demo_money.ts";
+import { describeSettlement, settlementJson } from "./demo_settlement.ts";
+import type { Wallet } from "./wallet.ts";
 
 /** What the demo asks. */
 export const DEMO_PROMPT = "Please introduce yourself!";
@@ -50,7 +59,8 @@ interface Backend {
 
 /**
  * Starts a validator and an executor, asks, prints, and stops them. They run as processes of their
- * own with the permissions of their manifests, on the loopback interface only.
+ * own with the permissions of their manifests, on the loopback interface only. Where there is anvil,
+ * the answer is paid for, on a chain of the demo's own.
  */
 export async function runDemo(options: DemoOptions): Promise<void> {
   const { signal, format } = options;
@@ -60,46 +70,103 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   const backend = await pickBackend(options.model, signal);
   say("backend", backend.description);
   await withTemporaryDirectory(async (directory) => {
-    const hosts = ["127.0.0.1"];
-    const listen = ["--listen", "/ip4/127.0.0.1/tcp/0"];
-    const stops: (() => Promise<void>)[] = [];
-    try {
-      const validator = await launchRole({
-        role: "validator",
-        dataDir: `${directory}/validator`,
-        hosts,
-        args: listen,
-        signal,
-      });
-      stops.unshift(validator.stop);
-      say("validator", `${validator.ready.peerId}, process ${validator.pid}`);
-      const bootstrapNodes = validator.ready.multiaddrs;
-      await writeConfig(`${directory}/executor`, backendToml(backend));
-      const executor = await launchRole({
-        role: "executor",
-        dataDir: `${directory}/executor`,
-        hosts,
-        args: [...listen, ...bootstrapNodes.flatMap((at) => ["--bootstrap-nodes", at])],
-        signal,
-      });
-      stops.unshift(executor.stop);
-      say("executor", `${executor.ready.peerId}, process ${executor.pid}`);
-      const client = await LloomClient.connect({
-        bootstrapNodes,
-        identity: options.identity,
-        sandboxWorkers: options.sandboxWorkers,
-      });
-      stops.unshift(() => client.close());
-      say("client", `${client.identity.peerId}, this process`);
-      say("question", `${DEMO_PROMPT}\n`);
-      const { maxTokens, timeoutMs } = options;
-      const question = { model: backend.model, prompt: DEMO_PROMPT, maxTokens };
-      const report = await askAndPrint(client, question, { signal, timeoutMs }, format);
-      if (format === "text") printSummary(report);
-    } finally {
-      for (const stop of stops) await stop();
+    await using stack = new AsyncDisposableStack();
+    const run = { directory, signal, stack };
+    const [{ money, problem }, validator] = await all([
+      startMoney(options, directory, stack),
+      launch("validator", [], run),
+    ]);
+    say("chain", money?.description ?? `none, so this is free: ${problem}`);
+    say("validator", `${validator.ready.peerId}, process ${validator.pid}`);
+    const bootstrapNodes = validator.ready.multiaddrs;
+    await writeConfig(`${directory}/executor`, backendToml(backend) + (money?.executorToml ?? ""));
+    const [executor, client] = await all([
+      launch("executor", bootstrapNodes, run),
+      connect(options, bootstrapNodes, money?.wallet, stack),
+    ]);
+    say("executor", `${executor.ready.peerId}, process ${executor.pid}`);
+    await money?.fund(executor.ready.address);
+    const funds = money === undefined ? "" : `, with ${money.funds}`;
+    say("client", `${client.identity.peerId}, this process${funds}`);
+    say("question", `${DEMO_PROMPT}\n`);
+    const { maxTokens, timeoutMs } = options;
+    const question = { model: backend.model, prompt: DEMO_PROMPT, maxTokens };
+    if (format === "json") {
+      const report = await ask(client, question, { signal, timeoutMs }, () => {});
+      const settlement = money && settlementJson(await money.settle(signal));
+      return print(`${printableJson({ ...report, ...(settlement && { settlement }) })}\n`);
     }
+    printSummary(await askAndPrint(client, question, { signal, timeoutMs }, format));
+    if (money !== undefined) printError(describeSettlement(await money.settle(signal)));
   });
+}
+
+/** A chain, and what is paid with on it; why not, on a machine where anvil does not run. */
+async function startMoney(
+  { identity, sandboxWorkers }: DemoOptions,
+  directory: string,
+  stack: AsyncDisposableStack,
+): Promise<{ readonly money?: DemoMoney; readonly problem?: string }> {
+  // What follows loads viem.
+  if (await findTool("anvil") === undefined) return { problem: missing("anvil") };
+  const { DemoMoney } = await import("./demo_money.ts");
+  try {
+    const dataDir = `${directory}/client`;
+    const money = await DemoMoney.start({ identity, dataDir, sandboxWorkers });
+    if (money === undefined) return { problem: missing("anvil") };
+    stack.defer(() => money.close());
+    return { money };
+  } catch (error) {
+    if (!(error instanceof LloomError) || error.code !== "chain_unavailable") throw error;
+    return { problem: error.message };
+  }
+}
+
+async function launch(
+  role: "validator" | "executor",
+  bootstrapNodes: readonly string[],
+  { directory, signal, stack }: {
+    readonly directory: string;
+    readonly signal: AbortSignal;
+    readonly stack: AsyncDisposableStack;
+  },
+): Promise<LaunchedRole> {
+  const launched = await launchRole({
+    role,
+    dataDir: `${directory}/${role}`,
+    hosts: ["127.0.0.1"],
+    args: [
+      ...["--listen", "/ip4/127.0.0.1/tcp/0"],
+      ...bootstrapNodes.flatMap((at) => ["--bootstrap-nodes", at]),
+    ],
+    signal,
+  });
+  stack.defer(launched.stop);
+  return launched;
+}
+
+async function connect(
+  { identity, sandboxWorkers }: DemoOptions,
+  bootstrapNodes: readonly string[],
+  wallet: Wallet | undefined,
+  stack: AsyncDisposableStack,
+): Promise<LloomClient> {
+  const client = await LloomClient.connect({
+    bootstrapNodes,
+    identity,
+    sandboxWorkers,
+    ...(wallet && { wallet }),
+  });
+  stack.defer(() => client.close());
+  return client;
+}
+
+/** The results of what was begun at once; if something fails, the rest has come to its end, too. */
+async function all<const T extends readonly Promise<unknown>[]>(
+  begun: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(begun);
+  return await Promise.all(begun);
 }
 
 /** A model server on this machine that has a model, else the embedded model. */

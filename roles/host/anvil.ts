@@ -11,6 +11,8 @@ export const ANVIL_CHAIN_ID = 31337n;
 export interface Anvil extends AsyncDisposable {
   /** Where it answers. */
   readonly rpcUrl: string;
+  /** The number of its process. */
+  readonly pid: number;
   /** Ends it, and waits for its end. @param signal default `SIGTERM` */
   stop(signal?: Deno.Signal): Promise<void>;
 }
@@ -73,5 +75,5 @@ export async function startAnvil(options: AnvilOptions = {}): Promise<Anvil | un
     if (!ended) Deno.kill(pid, signal);
     await drained;
   };
-  return { rpcUrl, stop, [Symbol.asyncDispose]: () => stop() };
+  return { rpcUrl, pid, stop, [Symbol.asyncDispose]: () => stop() };
 }

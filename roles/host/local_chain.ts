@@ -1,7 +1,7 @@
 /** A chain on this machine with the payment contracts and a rich account. Loads viem. @module */
 import { LLOOM_CHANNELS_ADDRESS } from "@lloom/contracts";
 import { deployContracts } from "@lloom/contracts/deploy";
-import { type Address, ZERO_ADDRESS } from "@lloom/core/bytes";
+import { type Address, type Hash, ZERO_ADDRESS } from "@lloom/core/bytes";
 import { parsePrivateKey } from "@lloom/core/identity";
 import { type Amount, planTopUp } from "@lloom/core/payments";
 import {
@@ -12,6 +12,7 @@ import {
   openOutbox,
   type Outbox,
 } from "@lloom/core/payments/chain";
+import { createPublicClient, http } from "viem";
 import { type Anvil, ANVIL_CHAIN_ID, type AnvilOptions, FUNDED_KEY, startAnvil } from "./anvil.ts";
 import { systemClock } from "./clock.ts";
 import type { BlockchainConfig } from "./config/common_settings.ts";
@@ -75,6 +76,11 @@ export class LocalChain {
     return this.#anvil.rpcUrl;
   }
 
+  /** The number of its process. */
+  get pid(): number {
+    return this.#anvil.pid;
+  }
+
   /** `[blockchain]` of a node's `config.toml`. */
   get toml(): string {
     const { chainId, confirmations, pollMs } = this.blockchain;
@@ -97,6 +103,13 @@ export class LocalChain {
     const key = `fill:${account}:${target}`;
     await this.#outbox.submit({ key, ...plan.call });
     await this.#outbox.confirmed(key);
+  }
+
+  /** What a transaction cost, and whom. */
+  async feeOf(hash: Hash): Promise<{ readonly payer: Address; readonly fee: Amount }> {
+    const client = createPublicClient({ transport: http(this.rpcUrl) });
+    const { from, gasUsed, effectiveGasPrice } = await client.getTransactionReceipt({ hash });
+    return { payer: from.toLowerCase() as Address, fee: gasUsed * effectiveGasPrice };
   }
 
   /** Ends it. */

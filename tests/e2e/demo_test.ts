@@ -1,5 +1,6 @@
 /** The demo as its user runs it: what it proves, what it listens on, and what it leaves behind. */
 import assert from "node:assert/strict";
+import { findTool } from "@lloom/host/foundry";
 import type { CompletionReport } from "../../roles/client/report.ts";
 import { fileURLToPath } from "node:url";
 import {
@@ -18,14 +19,19 @@ import { startMockLlmServer } from "../support/mock_llm_server.ts";
 import { kill, program } from "../support/network.ts";
 import { awaitExit, descendants, listeners } from "../support/processes.ts";
 
+const HAS_ANVIL = await findTool("anvil") !== undefined;
 const CONFIG = fileURLToPath(new URL("../../deno.json", import.meta.url));
 
 /** As `deno task demo` does, but for the extra arguments. */
 function demo(...args: readonly string[]): Child {
+  return demoWith({}, args);
+}
+
+function demoWith(env: Readonly<Record<string, string>>, args: readonly string[]): Child {
   return startDeno([
     ...["--quiet", "--allow-all", "--unstable-worker-options", program("client")],
     ...["--sandbox-workers", "--demo", ...args],
-  ]);
+  ], { env });
 }
 
 interface Signed {
@@ -90,6 +96,64 @@ Deno.test("the demo answers, and viem alone proves request and receipt from its 
   await assertProven(report);
 });
 
+interface AccountJson {
+  readonly before: string;
+  readonly account: string;
+  readonly credit: string;
+  readonly gas: string;
+}
+
+interface DemoReport extends CompletionReport {
+  readonly settlement?: {
+    readonly channelId: string;
+    readonly deposit: string;
+    readonly cost: string;
+    readonly settled: string;
+    readonly refunded: string;
+    readonly client: AccountJson;
+    readonly executor: AccountJson;
+  };
+}
+
+Deno.test({
+  name: "the demo pays while the answer streams, redeems, closes, and accounts for every unit",
+  ignore: !HAS_ANVIL,
+  fn: async () => {
+    const { code, stdout, stderr } = await demo("--format", "json").ended;
+    assert.equal(code, 0, stderr);
+    const { settlement, request, receipt, payment }: DemoReport = JSON.parse(stdout);
+    assert.ok(settlement !== undefined && payment !== undefined);
+    assert.equal(request.message.channelId, settlement.channelId);
+    const { inboundTokens, outboundTokens, inboundPrice, outboundPrice } = receipt.message;
+    const cost = BigInt(inboundTokens as number) * BigInt(inboundPrice as string) +
+      BigInt(outboundTokens as number) * BigInt(outboundPrice as string);
+    assert.equal(BigInt(payment.cost), cost);
+    const [deposit, owed, settled, refunded] = [
+      settlement.deposit,
+      settlement.cost,
+      settlement.settled,
+      settlement.refunded,
+    ].map(BigInt) as [bigint, bigint, bigint, bigint];
+    assert.equal(owed, (cost + 999_999n) / 1_000_000n);
+    assert.ok(settled >= owed && settled < deposit);
+    assert.equal(settled + refunded, deposit);
+    const moved = ({ before, account, credit, gas }: AccountJson) => {
+      assert.ok(BigInt(gas) > 0n);
+      return BigInt(account) + BigInt(credit) + BigInt(gas) - BigInt(before);
+    };
+    assert.equal(moved(settlement.client), -settled);
+    assert.equal(moved(settlement.executor), settled);
+    assert.equal(BigInt(settlement.client.credit), refunded);
+  },
+});
+
+Deno.test("without anvil the demo says so, and is free", async () => {
+  const { code, stderr } = await demoWith({ ANVIL: "/bin/false" }, []).ended;
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^chain +none, so this is free: /m);
+  assert.doesNotMatch(stderr, /^cost/m);
+});
+
 Deno.test("the demo runs by its package name from the checkout", async () => {
   const run = startDeno([
     ...["--quiet", "--config", CONFIG, "-A", "jsr:@lloom/client", "--demo", "--format", "json"],
@@ -109,13 +173,14 @@ Deno.test("as text, the demo prints the answer alone on standard output", async 
   }
 });
 
-/** The processes of a demo's validator and executor, once it has started them. */
+/** The processes of a demo's chain, validator and executor, once it has started them. */
 async function nodesOf(child: Child): Promise<readonly number[]> {
   const lines = [
+    ...(HAS_ANVIL ? [await child.logged(/^chain .*process \d+/)] : []),
     await child.logged(/^validator .*process \d+/),
     await child.logged(/^executor .*process \d+/),
   ];
-  return lines.map((line) => Number(/process (\d+)$/.exec(line)![1]));
+  return lines.map((line) => Number(/process (\d+)/.exec(line)![1]));
 }
 
 /** A demo that is about to ask, and its nodes. */
