@@ -150,7 +150,10 @@ export function admit(
     cost: 0n,
   };
   const reserved = { ...channel, reserved: channel.reserved + wanted.maxCost };
-  return takeVoucher(reserved, request, taken, lookup);
+  const change = takeVoucher(reserved, request, taken, lookup);
+  // What the voucher pays late, of requests that had been given up, leaves less room.
+  if (!hasRoom(change.channel, 0n)) throw unpaid("the channel's deposit is too small");
+  return change;
 }
 
 /** Whether a channel's written-off sum exceeds both four steps and a fiftieth of what it was paid. */
