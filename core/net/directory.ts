@@ -5,6 +5,7 @@
  * @module
  */
 import { getLogger } from "@logtape/logtape";
+import type { Address } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import type { MessageStream } from "../ports.ts";
 import { modelKey, type ProviderKey, REGISTRY_PROTOCOL, roleKey } from "../protocol/ids.ts";
@@ -50,10 +51,12 @@ export interface DirectoryComponents extends VerifyComponents {
   readonly registry: Registry;
 }
 
-/** What is looked for: the executors of a model, or all. */
+/** What is looked for: the executors of a model, one executor, or all. */
 export interface Wanted {
-  /** Its name; absent for any. */
+  /** The model's name; absent for any. */
   readonly model?: string;
+  /** The one executor that will do; absent for any. */
+  readonly executor?: Address;
   /** What its offer must meet. */
   readonly filters?: OfferFilters;
 }
@@ -264,8 +267,9 @@ class Round {
 
   /** A registry may name executors that nobody asked for. */
   #isWanted({ announcement }: RegistryEntry): boolean {
-    const { model } = this.#wanted;
-    return model === undefined || announcement.models.some(({ id }) => id === model);
+    const { model, executor } = this.#wanted;
+    return (model === undefined || announcement.models.some(({ id }) => id === model)) &&
+      (executor === undefined || announcement.executor === executor);
   }
 
   /** Ends the round when there is nothing more to wait for. */

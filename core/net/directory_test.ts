@@ -6,7 +6,7 @@ import { memoryStreams } from "../../tests/support/memory_stream.ts";
 import { LloomError } from "../errors.ts";
 import { decodeSignedAnnouncement } from "../protocol/announcement.ts";
 import { Registry, RegistryServer } from "../registry/mod.ts";
-import { Directory, type DirectoryComponents } from "./directory.ts";
+import { Directory, type DirectoryComponents, type Wanted } from "./directory.ts";
 import type { PeerAddresses } from "./options.ts";
 
 /** Peers with registries, of which some are connected and some are only in the DHT. */
@@ -60,9 +60,9 @@ class World {
     for (const peerId of this.inDht) yield await Promise.resolve({ peerId, multiaddrs: [] });
   }
 
-  async find(model = "model"): Promise<string[]> {
+  async find(wanted: Wanted = { model: "model" }): Promise<string[]> {
     const search = new AbortController();
-    const found = this.directory().find({ model }, search.signal);
+    const found = this.directory().find(wanted, search.signal);
     // Pauses end as fast as they are made: the clock moves whenever all that can happen has.
     const moving = setInterval(() => this.clock.advance(250), 1);
     try {
@@ -100,6 +100,17 @@ Deno.test("where no registry knows any, the DHT names executors, who answer for 
   world.inDht.push(a.peerId);
   assert.deepEqual(await world.find(), [a.peerId]);
   assert.ok(world.dhtQueries > 0);
+});
+
+Deno.test("one executor is looked for beyond registries that know only others", async () => {
+  const world = new World();
+  const [a, b] = [executor(), executor()];
+  await world.peer("v1", [a]);
+  await world.peer(b.peerId, [b]);
+  world.connected.add("v1");
+  world.inDht.push(b.peerId);
+  assert.deepEqual(await world.find({ executor: b.address }), [b.peerId]);
+  assert.deepEqual(await world.find({ executor: executor().address }), []);
 });
 
 Deno.test("an executor of another model is not found", async () => {

@@ -5,9 +5,9 @@ import { LloomError } from "../errors.ts";
 import type { Clock, Signer } from "../ports.ts";
 import type { ChannelTerms } from "../signing/typed_data.ts";
 import { type Amount, type Cost, MAX_AMOUNT, toAmount, toCost } from "./amounts.ts";
-import { type BuyerChannel, newBuyerChannel } from "./buyer.ts";
+import type { BuyerChannel } from "./buyer.ts";
 import { type ChannelView, hasRoom, roomOf } from "./channel.ts";
-import { channelIdOf } from "./channel_id.ts";
+import { planChannel } from "./plan_channel.ts";
 import type { OpenPayment, Payer, PaymentRequest } from "./ports.ts";
 import { ReservedPayment, type ReservedPaymentComponents } from "./reserved_payment.ts";
 import type { Budgets, BuyerStore } from "./stores.ts";
@@ -221,19 +221,14 @@ class LedgerPayer implements ChannelPayer {
     return await this.#open(await this.#add(request), flight.wanted);
   }
 
-  /** A new channel, in the ledger before it is on the chain: a deposit is never forgotten. */
+  /** A new channel, in the ledger. */
   async #add({ executor, payment }: PaymentRequest): Promise<BuyerChannel> {
     const { store, signer: { address } } = this.#components;
     const { asset, closeDelay } = this.#options;
-    const terms: ChannelTerms = {
-      client: address,
-      executor,
-      asset,
-      signer: address,
+    const channel = planChannel({
+      ...{ client: address, executor, asset, signer: address },
       closeDelay: Math.max(closeDelay, payment.closeDelay),
-      salt: BigInt(toHex(this.#random(12))),
-    };
-    const channel = newBuyerChannel(channelIdOf(terms), terms, NOT_YET);
+    }, this.#random);
     await store.addChannel(channel);
     return channel;
   }
@@ -274,8 +269,6 @@ class LedgerPayer implements ChannelPayer {
     );
   }
 }
-
-const NOT_YET: ChannelView = { deposit: 0n, settled: 0n, status: "none", closesAt: 0 };
 
 /** Waits for what goes on for others too, which an abort does not stop. */
 async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

@@ -19,10 +19,8 @@ import {
   TYPES,
 } from "../signing/typed_data.ts";
 import type { Cost } from "./amounts.ts";
-import { RECEIPT_VERSION } from "./receipt_file.ts";
+import { MAX_RECEIPT_FILE_BYTES, RECEIPT_VERSION } from "./receipt_file.ts";
 
-/** Largest receipt file: the largest request and answer, where every other character is escaped, and the answer's text again. */
-const MAX_FILE_BYTES = 3 * (MAX_BODY_BYTES + MAX_RESPONSE_BYTES);
 /** JSON values in a file: its texts are one each. */
 const MAX_FILE_VALUES = 2000;
 /** Longest way from a leaf to its root: 2^53 receipts. */
@@ -81,7 +79,7 @@ export interface Party {
 export function readReceiptFile(bytes: Uint8Array): ReceiptClaims {
   let file: unknown;
   try {
-    file = parseJson(bytes, MAX_FILE_BYTES, MAX_FILE_VALUES);
+    file = parseJson(bytes, MAX_RECEIPT_FILE_BYTES, MAX_FILE_VALUES);
   } catch (cause) {
     throw invalid("it is not JSON of a receipt's size", cause);
   }

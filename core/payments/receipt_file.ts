@@ -3,6 +3,7 @@ import { type Address, type Hash, toHex } from "../bytes.ts";
 import { toChecksumAddress } from "../identity/identity.ts";
 import type { SignedRequest, SignedResponse, SignedVoucher } from "../ports.ts";
 import type { JsonObject } from "../protocol/json.ts";
+import { MAX_BODY_BYTES, MAX_RESPONSE_BYTES } from "../protocol/limits.ts";
 import {
   type ChannelTerms,
   type Messages,
@@ -14,6 +15,9 @@ import type { Cost } from "./amounts.ts";
 
 /** The version of the format, which changes with its meaning. */
 export const RECEIPT_VERSION = 1;
+
+/** Largest receipt file: the largest request and answer, where every other character is escaped, and the answer's text again. */
+export const MAX_RECEIPT_FILE_BYTES: number = 3 * (MAX_BODY_BYTES + MAX_RESPONSE_BYTES);
 
 /** A signed message with all that `verifyTypedData` of viem, or of any wallet, needs. */
 export interface SignedReport {
