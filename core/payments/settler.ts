@@ -52,6 +52,11 @@ export interface Settlement {
   readonly amount: Amount;
 }
 
+/**
+ * Channels with something to redeem are read so often, events or not: one may have begun to close just
+ * before it was known here, and a client gets its deposit back in three times that at the earliest.
+ */
+const READ_AGAIN_MS = 300_000;
 /** Longest pause after redemptions that failed. */
 const MAX_RETRY_MS = 600_000;
 
@@ -75,6 +80,8 @@ export class Settler {
   readonly #finishing = new Set<Promise<void>>();
   readonly #retries = new Map<Hash, Retry>();
   readonly #watch: ChannelWatch;
+  /** When all channels with something to redeem were last read. */
+  #readMs = 0;
   #disarm: (() => void) | undefined;
   #watching: Promise<void> | undefined;
   #checking: Promise<void> = Promise.resolve();
@@ -164,13 +171,22 @@ export class Settler {
   async #checkOnce(): Promise<void> {
     if (this.#stopping.signal.aborted) return;
     try {
-      await this.#watch.read();
+      await this.#read();
       const { begun, failure } = await this.#begin(false);
       for (const one of begun) this.#finishLater(one);
       if (failure !== undefined) throw failure;
     } catch (thrown) {
       warn("vouchers could not be redeemed", thrown);
     }
+  }
+
+  async #read(): Promise<void> {
+    const { store, clock } = this.#components;
+    const nowMs = clock.now();
+    if (nowMs - this.#readMs < READ_AGAIN_MS) return await this.#watch.read();
+    const open = await store.redeemable();
+    await this.#watch.read(open.map(({ channel }) => channel.channelId));
+    this.#readMs = nowMs;
   }
 
   /** Has all that is due sent. */

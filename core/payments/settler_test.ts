@@ -253,6 +253,21 @@ Deno.test("when a client begins to close, its channel is redeemed and closed at 
   assert.equal(redeemer.sent.size, 1);
 });
 
+Deno.test("a channel that begins to close unheard is redeemed in time all the same", async () => {
+  const { chain, clock, redeemer, settler, earn } = world();
+  const channelId = await earn(1n, 5n);
+  const one = settler();
+  one.start();
+  await turns();
+  chain.set(channelId, { status: "closing", closesAt: clock.now() / 1000 + 900 });
+  for (let i = 0; i < 21; i++) {
+    clock.advance(15_000);
+    await turns();
+  }
+  assert.deepEqual([...redeemer.sent.values()].map(({ close }) => close), [true]);
+  await one.stop(1000);
+});
+
 Deno.test("a request under way is given time before its channel is closed, but no more than half of it", async () => {
   const { chain, clock, redeemer, settler, earn } = world();
   const channelId = await earn(1n, 5n, true);
