@@ -6,6 +6,7 @@ import { findTool, missing } from "@lloom/host/foundry";
 import {
   type LaunchedRole,
   launchRole,
+  startAll,
   withTemporaryDirectory,
   writeConfig,
 } from "@lloom/host/launch";
@@ -72,7 +73,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   await withTemporaryDirectory(async (directory) => {
     await using stack = new AsyncDisposableStack();
     const run = { directory, signal, stack };
-    const [{ money, problem }, validator] = await all([
+    const [{ money, problem }, validator] = await startAll([
       startMoney(options, directory, stack),
       launch("validator", [], run),
     ]);
@@ -80,7 +81,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     say("validator", `${validator.ready.peerId}, process ${validator.pid}`);
     const bootstrapNodes = validator.ready.multiaddrs;
     await writeConfig(`${directory}/executor`, backendToml(backend) + (money?.executorToml ?? ""));
-    const [executor, client] = await all([
+    const [executor, client] = await startAll([
       launch("executor", bootstrapNodes, run),
       connect(options, bootstrapNodes, money?.wallet, stack),
     ]);
@@ -159,14 +160,6 @@ async function connect(
   });
   stack.defer(() => client.close());
   return client;
-}
-
-/** The results of what was begun at once; if something fails, the rest has come to its end, too. */
-async function all<const T extends readonly Promise<unknown>[]>(
-  begun: T,
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(begun);
-  return await Promise.all(begun);
 }
 
 /** A model server on this machine that has a model, else the embedded model. */

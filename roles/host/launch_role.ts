@@ -37,6 +37,8 @@ export interface LaunchedRole {
   readonly pid: number;
   /** Who it is, and where. */
   readonly ready: ReadyInfo;
+  /** Resolves when its process has ended, for whatever reason. */
+  readonly ended: Promise<void>;
   /** Stops it in order; after a while, without. */
   stop(): Promise<void>;
 }
@@ -64,7 +66,10 @@ export async function launchRole(options: LaunchOptions): Promise<LaunchedRole> 
   try {
     const timeout = AbortSignal.timeout(START_TIMEOUT_MS);
     const ready = await readReady(process.stdout, AbortSignal.any([signal, timeout]), onPrinted);
-    if (ready !== undefined) return { pid: process.pid, ready, stop };
+    if (ready !== undefined) {
+      const ended = process.status.then(() => {});
+      return { pid: process.pid, ready, ended, stop };
+    }
     await process.status;
     throw new LloomError("internal", `start ${role}: it ended\n${(await tail).trim()}`);
   } catch (error) {
@@ -72,6 +77,14 @@ export async function launchRole(options: LaunchOptions): Promise<LaunchedRole> 
     signal.throwIfAborted();
     throw error;
   }
+}
+
+/** The results of what was begun at once; if something fails, the rest has come to its end, too. */
+export async function startAll<const T extends readonly Promise<unknown>[]>(
+  begun: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(begun);
+  return await Promise.all(begun);
 }
 
 /** Makes an empty directory, for the time that `use` takes. */
