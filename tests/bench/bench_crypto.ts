@@ -5,10 +5,19 @@
  * @module
  */
 import process from "node:process";
-import { type Address, toHex, ZERO_HASH } from "@lloom/core/bytes";
+import { type Address, toHex, ZERO_ADDRESS, ZERO_HASH } from "@lloom/core/bytes";
 import { generateIdentity } from "@lloom/core/identity";
 import type { Signer, Verifier } from "@lloom/core/ports";
-import { createSigner, createVerifier, noblePrimitives } from "@lloom/core/signing";
+import { channelIdOf } from "@lloom/core/payments";
+import {
+  type ChannelTerms,
+  createSigner,
+  createVerifier,
+  FREE_DOMAIN,
+  noblePrimitives,
+  type SigningDomain,
+  type Voucher,
+} from "@lloom/core/signing";
 import { startCryptoWorkers } from "@lloom/workers/crypto";
 
 const WARM_UP_MS = 250;
@@ -59,6 +68,26 @@ const draft = {
   deadline: 1_767_225_600n,
 };
 
+/** A chain's, as far as signing goes. */
+const payment: SigningDomain = { ...FREE_DOMAIN, chainId: 1n, verifyingContract: executor };
+const terms: ChannelTerms = {
+  client: identity.address,
+  executor,
+  asset: ZERO_ADDRESS,
+  signer: identity.address,
+  closeDelay: 3600,
+  salt: 1n,
+};
+const channelId = channelIdOf(terms);
+const voucher: Voucher = {
+  channelId,
+  cumulativeAmount: 123_456_789n,
+  requests: 10n,
+  inboundTokens: 570n,
+  outboundTokens: 9130n,
+  receiptsRoot: ZERO_HASH,
+};
+
 const content = [body];
 const response = {
   requestHash: ZERO_HASH,
@@ -76,16 +105,27 @@ const response = {
 async function benchmark(subject: Signer & Verifier) {
   const request = await subject.signRequest(draft, body, salt, "");
   const receipt = await subject.signResponse(response, ZERO_HASH);
+  const paidDraft = { ...draft, channelId };
+  const paid = await subject.signRequest(paidDraft, body, salt, "", voucher);
+  const signed = await subject.signVoucher(voucher);
   return {
     signRequest: await measure(() => subject.signRequest(draft, body, salt, "")),
+    signRequestAndVoucher: await measure(() =>
+      subject.signRequest(paidDraft, body, salt, "", voucher)
+    ),
+    signVoucher: await measure(() => subject.signVoucher(voucher)),
     verifyRequest: await measure(() => subject.verifyRequest(request, body, salt)),
+    verifyRequestAndVoucher: await measure(() =>
+      subject.verifyRequest(paid, body, salt, { terms, voucher: signed })
+    ),
+    verifyVoucher: await measure(() => subject.verifyVoucher(signed)),
     verifyResponse: await measure(() => subject.verifyResponse(receipt, content, ZERO_HASH)),
   };
 }
 
 async function withWorkers(size: number) {
   const started = performance.now();
-  const workers = startCryptoWorkers({ identity, size, sandbox: true });
+  const workers = startCryptoWorkers({ identity, payment, size, sandbox: true });
   await workers.signResponse(response, ZERO_HASH);
   const firstSignatureMs = Math.round(performance.now() - started);
   try {
@@ -101,8 +141,8 @@ export type CryptoResult = Awaited<ReturnType<typeof benchCrypto>>;
 /** Measures all. */
 export async function benchCrypto() {
   const inline = await benchmark({
-    ...createSigner(noblePrimitives, {}, identity.exportPrivateKey()),
-    ...createVerifier(noblePrimitives, {}),
+    ...createSigner(noblePrimitives, { payment }, identity.exportPrivateKey()),
+    ...createVerifier(noblePrimitives, { payment }),
   });
   const worker = await withWorkers(1);
   const workers = await withWorkers(2);
@@ -113,7 +153,7 @@ export async function benchCrypto() {
 export function printCrypto(result: CryptoResult): void {
   const { inline, "1 worker": worker, "2 workers": workers } = result;
   const ratio = (rate: Rate, base: Rate) => (rate.perCpuSecond / base.perCpuSecond).toFixed(1);
-  const operations = ["signRequest", "verifyRequest", "verifyResponse"] as const;
+  const operations = Object.keys(inline) as (keyof typeof inline)[];
   console.table(Object.fromEntries(operations.map((operation) => [operation, {
     "inline / CPU s": inline[operation].perCpuSecond,
     "1 worker / CPU s": worker[operation].perCpuSecond,

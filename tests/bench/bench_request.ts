@@ -8,39 +8,23 @@ import { LloomClient } from "@lloom/client";
 import type { JsonObject } from "@lloom/core/protocol";
 import { SseParser } from "@lloom/workers/inference";
 import assert from "node:assert/strict";
-import { type Figure, figure, median, round, show } from "./figures.ts";
-import { type Market, MODEL, TOKENS, withMarket } from "./market.ts";
-import { cpuMs } from "./process_stats.ts";
+import { type Figure, figure, show } from "./figures.ts";
+import { type Market, TOKENS, withMarket } from "./market.ts";
+import {
+  type Ask,
+  askNetwork,
+  QUESTION,
+  type Round,
+  runFor,
+  runRound,
+  sumUp,
+  type Way,
+} from "./rounds.ts";
 
 const AT_ONCE = [1, 16, 64] as const;
 /** Each round measures both ways. */
 const ROUNDS = 5;
-const ROUND_MS = 800;
 const WARM_UP_MS = 1500;
-
-const QUESTION: JsonObject = {
-  model: MODEL,
-  messages: [{ role: "user", content: "What does the network cost?" }],
-  max_tokens: TOKENS,
-};
-
-/** Makes one request; calls back when the first part of its answer is there. */
-type Ask = (onFirst: () => void) => Promise<void>;
-
-interface Round {
-  /** Median of the round's requests, in milliseconds. */
-  readonly firstByteMs: number;
-  readonly perSecond: number;
-  /** CPU time per request by process, in milliseconds. */
-  readonly cpuMs: Readonly<Record<string, number>>;
-}
-
-interface Way {
-  readonly firstByteMs: Figure;
-  readonly perSecond: Figure;
-  /** CPU milliseconds per request, by process and in all. */
-  readonly cpuMs: Readonly<Record<string, number>>;
-}
 
 /** One number of requests at once, streamed or not. */
 export interface RequestRow {
@@ -105,53 +89,6 @@ async function measure(
   };
 }
 
-async function runRound(
-  atOnce: number,
-  ask: Ask,
-  pids: Readonly<Record<string, number>>,
-): Promise<Round> {
-  const names = Object.keys(pids);
-  const before = names.map((name) => cpuMs(pids[name]!));
-  const { firstByteMs, elapsedMs } = await runFor(ROUND_MS, atOnce, ask);
-  const count = firstByteMs.length;
-  return {
-    firstByteMs: median(firstByteMs),
-    perSecond: count / (elapsedMs / 1000),
-    cpuMs: Object.fromEntries(names.flatMap((name, i) => {
-      const [from, to] = [before[i], cpuMs(pids[name]!)];
-      return from === undefined || to === undefined ? [] : [[name, (to - from) / count]];
-    })),
-  };
-}
-
-/** Asks, so many at once, and starts no request after the time. */
-async function runFor(ms: number, atOnce: number, ask: Ask) {
-  const startMs = performance.now();
-  const firstByteMs: number[] = [];
-  const loop = async () => {
-    do {
-      const askedMs = performance.now();
-      let first: number | undefined;
-      await ask(() => first ??= performance.now() - askedMs);
-      assert.ok(first !== undefined, "an answer had no first byte");
-      firstByteMs.push(first);
-    } while (performance.now() - startMs < ms);
-  };
-  await Promise.all(Array.from({ length: atOnce }, loop));
-  return { firstByteMs, elapsedMs: performance.now() - startMs };
-}
-
-function sumUp(rounds: readonly Round[]): Way {
-  const names = Object.keys(rounds[0]!.cpuMs);
-  const cpu = names.map((name) => [name, round(median(rounds.map(({ cpuMs }) => cpuMs[name]!)))]);
-  const inAll = rounds.map(({ cpuMs }) => Object.values(cpuMs).reduce((sum, ms) => sum + ms, 0));
-  return {
-    firstByteMs: figure(rounds.map(({ firstByteMs }) => firstByteMs)),
-    perSecond: figure(rounds.map(({ perSecond }) => perSecond)),
-    cpuMs: names.length === 0 ? {} : { ...Object.fromEntries(cpu), all: round(median(inAll)) },
-  };
-}
-
 function post(url: string, body: JsonObject): Promise<Response> {
   return fetch(`${url}/v1/chat/completions`, {
     method: "POST",
@@ -183,17 +120,6 @@ function askDirectlyWhole(url: string): Ask {
     const answer = await (await post(url, QUESTION)).json();
     onFirst();
     assert.equal(answer.usage.completion_tokens, TOKENS);
-  };
-}
-
-function askNetwork(client: LloomClient): Ask {
-  return async (onFirst) => {
-    let tokens = 0;
-    for await (const { choices } of client.complete(QUESTION)) {
-      onFirst();
-      if (choices[0]?.delta.content) tokens++;
-    }
-    assert.equal(tokens, TOKENS);
   };
 }
 

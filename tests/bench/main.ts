@@ -1,11 +1,12 @@
 /**
- * All benches, or those named: `deno task bench [--json] [request] [start] [crypto] [gas]`. On the loopback
- * interface only; about two minutes. The figures are ratios and differences within one run: those of
+ * All benches, or those named: `deno task bench [--json] [request] [start] [crypto] [gas] [pay]`. On the loopback
+ * interface only; about three minutes. The figures are ratios and differences within one run: those of
  * two runs compare only if the machine did the same.
  */
 import { parseArgs } from "node:util";
 import { benchCrypto, printCrypto } from "./bench_crypto.ts";
 import { benchGas, printGas } from "./bench_gas.ts";
+import { benchPay, printPay } from "./bench_pay.ts";
 import { benchRequest, printRequest } from "./bench_request.ts";
 import { benchStart, printStart } from "./bench_start.ts";
 
@@ -25,6 +26,7 @@ const benches: Readonly<Record<string, Bench>> = {
   start: bench(benchStart, printStart),
   crypto: bench(benchCrypto, printCrypto),
   gas: bench(benchGas, printGas),
+  pay: bench(benchPay, printPay),
 };
 
 const { values, positionals } = parseArgs({

@@ -1,5 +1,10 @@
 /** A small network on the loopback interface, of processes with their manifests' permissions. @module */
-import { launchRole, withTemporaryDirectory, writeConfig } from "@lloom/host/launch";
+import {
+  type LaunchedRole,
+  launchRole,
+  withTemporaryDirectory,
+  writeConfig,
+} from "@lloom/host/launch";
 import { fileURLToPath } from "node:url";
 import { startDeno } from "../support/child_process.ts";
 
@@ -21,6 +26,8 @@ export interface Market {
   };
   /** A directory for what else is started. */
   readonly directory: string;
+  /** Starts one more executor of the server's model. @param toml further sections of its settings */
+  startExecutor(name: string, toml: string): Promise<LaunchedRole>;
 }
 
 /** Runs a market for the time that `use` takes. */
@@ -49,16 +56,21 @@ export async function withMarket<T>(use: (market: Market) => Promise<T>): Promis
       });
       stops.unshift(validator.stop);
       const bootstrapNodes = validator.ready.multiaddrs;
-      await writeConfig(`${directory}/executor`, backendToml(backendUrl));
-      const executor = await launchRole({
-        ...start,
-        role: "executor",
-        dataDir: `${directory}/executor`,
-        args: [...listen, ...bootstrapNodes.flatMap((at) => ["--bootstrap-nodes", at])],
-      });
-      stops.unshift(executor.stop);
+      const startExecutor = async (name: string, toml: string): Promise<LaunchedRole> => {
+        const dataDir = `${directory}/${name}`;
+        await writeConfig(dataDir, backendToml(backendUrl) + toml);
+        const executor = await launchRole({
+          ...start,
+          role: "executor",
+          dataDir,
+          args: [...listen, ...bootstrapNodes.flatMap((at) => ["--bootstrap-nodes", at])],
+        });
+        stops.unshift(executor.stop);
+        return executor;
+      };
+      const executor = await startExecutor("executor", "");
       const pids = { backend: backend.pid, validator: validator.pid, executor: executor.pid };
-      return await use({ backendUrl, bootstrapNodes, pids, directory });
+      return await use({ backendUrl, bootstrapNodes, pids, directory, startExecutor });
     } finally {
       for (const stop of stops) await stop();
     }
