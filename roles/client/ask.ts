@@ -5,6 +5,7 @@ import { print, printable, printableJson, printError } from "@lloom/host";
 import { saysSomething, textOf } from "./chat_chunk.ts";
 import type { CompleteOptions, LloomClient } from "./client.ts";
 import { type CompletionReport, reportOf } from "./report.ts";
+import { acknowledgementOf, spendingOf } from "./spending.ts";
 
 /** One question. */
 export interface Question {
@@ -52,6 +53,9 @@ export async function ask(
   }
   const receipt: Receipt = await completion.receipt;
   const endMs = performance.now();
+  const { wallet } = client;
+  const acknowledged = wallet && await acknowledgementOf(receipt, wallet);
+  const spending = wallet && await spendingOf(receipt, wallet);
   return reportOf(receipt, {
     content,
     body,
@@ -60,6 +64,8 @@ export async function ask(
     domain: client.domainOf(receipt.request.commitment.channelId),
     ttftMs: (firstMs ?? endMs) - startMs,
     totalMs: endMs - startMs,
+    ...(acknowledged && { acknowledged }),
+    ...(spending && { spending }),
   });
 }
 
@@ -92,7 +98,7 @@ export async function askAndPrint(
 
 /** Tells on standard error who answered, how fast, and what was proven. */
 export function printSummary(report: CompletionReport): void {
-  const { executor, usage, timings, backend, model } = report;
+  const { executor, usage, timings, backend, model, spending } = report;
   const streamMs = timings.totalMs - timings.ttftMs;
   const rate = streamMs > 0 ? (usage.completionTokens / (streamMs / 1000)).toFixed(0) : "–";
   printError([
@@ -102,6 +108,11 @@ export function printSummary(report: CompletionReport): void {
     `           ${executor.address}`,
     `tokens     ${usage.promptTokens} in, ${usage.completionTokens} out`,
     `speed      ${timings.ttftMs.toFixed(0)} ms to the first token, then ${rate} tokens/s`,
+    ...(spending === undefined ? [] : [
+      `cost       ${spending.cost}, at ${spending.inboundPrice} in and ${spending.outboundPrice} out` +
+      " per 1,000,000 tokens",
+      `left       ${spending.channelLeft} on the channel`,
+    ]),
     `request    signed by this client ${report.client.address}, accepted by the executor`,
     `receipt    signed by the executor over every byte above: checked`,
     "",

@@ -1,12 +1,15 @@
 /** The client as a library. @module */
 import type { Hash } from "@lloom/core/bytes";
+import { LloomError } from "@lloom/core/errors";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
-import { Directory, InferClient } from "@lloom/core/net";
-import type { Amount, Payer } from "@lloom/core/payments";
+import { Directory, InferClient, requestConsent, type SignedConsent } from "@lloom/core/net";
+import type { Amount, BuyerChannel, Payer } from "@lloom/core/payments";
 import {
+  CHANNEL_PROTOCOL,
   type ChatRequest,
   type JsonObject,
   LLM_PROTOCOL,
+  MAX_CLOSE_FRAME_BYTES,
   MAX_RESPONSE_FRAME_BYTES,
   type ModelSummary,
   type OfferFilters,
@@ -39,6 +42,8 @@ const log = getLogger(["lloom", "client"]);
 
 /** For one request, where its caller does not say. */
 const DEFAULT_TIMEOUT_MS = 300_000;
+/** For an executor to be found, and to agree that a channel is closed. */
+const CLOSE_TIMEOUT_MS = 20_000;
 
 /** How a client joins the network. */
 export interface LloomClientOptions {
@@ -93,6 +98,7 @@ export interface CompleteOptions {
 export class LloomClient {
   readonly #peer: Peer;
   readonly #registry: Registry;
+  readonly #directory: Directory;
   readonly #finder: Finder;
   readonly #infer: InferClient;
   readonly #observations: Observations;
@@ -107,14 +113,14 @@ export class LloomClient {
     this.#peer = peer;
     this.#wallet = wallet;
     this.#registry = new Registry({}, { clock });
-    const directory = new Directory({
+    this.#directory = new Directory({
       node,
       registry: this.#registry,
       clock,
       verifier: crypto,
     });
     this.#finder = new Finder(searchTimeoutMs, {
-      directory,
+      directory: this.#directory,
       registry: this.#registry,
       clock,
       peers: () => this.peers,
@@ -169,6 +175,11 @@ export class LloomClient {
   /** Who this client is. */
   get identity(): Identity {
     return this.#peer.identity;
+  }
+
+  /** What pays for it; undefined without one. */
+  get wallet(): Wallet | undefined {
+    return this.#wallet;
   }
 
   /** The domain in which it signs requests on a channel, and checks their receipts. @param channelId zero for a free request */
@@ -262,6 +273,29 @@ export class LloomClient {
   ): Promise<readonly Plan[]> {
     const { body, chat } = parse(request);
     return await this.#plans(chat, body, options);
+  }
+
+  /**
+   * Asks a channel's executor to agree that it is closed at once. Where it does, it serves nothing more
+   * on that channel.
+   * @throws {LloomError} `no_executor` if it is not found, and as {@linkcode requestConsent}
+   */
+  async askToClose(channel: BuyerChannel, signal?: AbortSignal): Promise<SignedConsent> {
+    const { crypto, clock, node } = this.#peer;
+    const timeout = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
+    const within = AbortSignal.any([timeout, ...(signal ? [signal] : [])]);
+    const [found] = await this.#directory.find({ executor: channel.terms.executor }, within);
+    if (found === undefined) {
+      throw new LloomError("no_executor", "close channel: its executor was not found");
+    }
+    const { peerId, multiaddrs } = found.announcement;
+    const stream = await node.openStream({ peerId, multiaddrs }, CHANNEL_PROTOCOL, {
+      signal: within,
+      maxFrameBytes: MAX_CLOSE_FRAME_BYTES,
+    });
+    const consent = await requestConsent(stream, channel, { verifier: crypto, clock }, within);
+    await stream.close();
+    return consent;
   }
 
   /** Leaves the network. Answers under way break off. */

@@ -1,17 +1,25 @@
 /** The program `lloom-client`. @module */
 import { Option } from "@commander-js/extra-typings";
 import { LloomError } from "@lloom/core/errors";
-import { generateIdentity, Identity, parsePrivateKey } from "@lloom/core/identity";
+import {
+  generateIdentity,
+  Identity,
+  parsePrivateKey,
+  toChecksumAddress,
+} from "@lloom/core/identity";
+import { formatAmount } from "@lloom/core/payments";
 import {
   createProgram,
   generateIdentityCommand,
   loadIdentity,
   openCommand,
+  printError,
   runInterruptibly,
   runProgram,
 } from "@lloom/host";
 import { CLIENT_SETTINGS, type ClientConfig } from "@lloom/host/config";
 import type { CompleteOptions, LloomClient } from "./client.ts";
+import type { Deposit, Wallet } from "./wallet.ts";
 
 /** What the command line asks for. */
 interface Wishes {
@@ -19,6 +27,7 @@ interface Wishes {
   readonly queryModel?: string | undefined;
   readonly discoverModels?: true | undefined;
   readonly demo?: true | undefined;
+  readonly dryRun?: true | undefined;
 }
 
 interface Context {
@@ -52,6 +61,13 @@ export function main(args: readonly string[]): Promise<number> {
     )
     .addOption(
       new Option("--query-model <name>", "list the executors that offer a model").conflicts("demo"),
+    )
+    .addOption(
+      new Option(
+        "--dry-run",
+        "with --prompt: say who would be asked and what it can cost, and stop",
+      )
+        .conflicts(["discoverModels", "queryModel", "demo"]),
     )
     .option("--demo", "run a network on this machine and ask it; with --bootstrap-nodes, ask that")
     .addCommand(generateIdentityCommand(CLIENT_SETTINGS))
@@ -94,24 +110,47 @@ async function run(wishes: Wishes, context: Context, signal: AbortSignal): Promi
     );
   }
   const identity = loadIdentity(config);
-  const { LloomClient } = await import("./client.ts");
-  const client = await LloomClient.connect({
-    bootstrapNodes,
-    identity,
-    network: config.network,
-    sandboxWorkers,
+  const [{ LloomClient }, { Wallet }] = await Promise.all([
+    import("./client.ts"),
+    import("./wallet.ts"),
+  ]);
+  const { blockchain, payments, storage: { dataDir } } = config;
+  const wallet = await Wallet.open({
+    ...{ identity, blockchain, payments, dataDir, sandboxWorkers },
+    onDeposit: (deposit) => {
+      // A line of progress may stand there.
+      const clear = Deno.stderr.isTerminal() ? "\r\x1b[2K" : "";
+      if (format === "text") printError(`${clear}${inWords(deposit)}\n`);
+    },
   });
   try {
-    await serve(wishes, client, context, signal);
+    const client = await LloomClient.connect({
+      bootstrapNodes,
+      wallet,
+      network: config.network,
+      sandboxWorkers,
+    });
+    try {
+      await serve(wishes, client, wallet, context, signal);
+    } finally {
+      await client.close();
+    }
   } finally {
-    await client.close();
+    await wallet.close();
   }
+}
+
+/** What is done with money, before it is done. */
+function inWords({ executor, amount, asset, isNew }: Deposit): string {
+  const [what, how] = isNew ? ["opening a channel", "with"] : ["topping up the channel", "by"];
+  return `${what} to ${toChecksumAddress(executor)} ${how} ${formatAmount(amount, asset)}`;
 }
 
 /** Does what is asked for, with a line on the terminal until there is something to show. */
 async function serve(
   wishes: Wishes,
   client: LloomClient,
+  wallet: Wallet,
   { config, format }: Context,
   signal: AbortSignal,
 ): Promise<void> {
@@ -126,7 +165,7 @@ async function serve(
         ? printModels(client, format, signal, hide)
         : printExecutors(client, wishes.queryModel, format, signal, hide));
     }
-    const { askAndPrint, printSummary } = await import("./ask.ts");
+    const { askAndPrint, chatRequest, printSummary } = await import("./ask.ts");
     const { DEMO_MODEL, DEMO_PROMPT } = await import("./demo.ts");
     const asked = model ?? (wishes.demo ? DEMO_MODEL : undefined);
     if (asked === undefined) {
@@ -135,24 +174,28 @@ async function serve(
         "ask: name a model with --model or LLOOM_DEFAULT_MODEL; --discover-models lists them",
       );
     }
-    const report = await askAndPrint(
-      client,
-      {
-        model: asked,
-        prompt: wishes.prompt ?? DEMO_PROMPT,
-        maxTokens,
-        ...(systemPrompt !== undefined && { systemPrompt }),
-        ...(temperature !== undefined && { temperature }),
-      },
-      { ...routing(config), timeoutMs: requestTimeoutSecs * 1000, signal },
-      format,
-      hide,
-    );
-    if (format === "text" && Deno.stderr.isTerminal()) printSummary(report);
+    const question = {
+      model: asked,
+      prompt: wishes.prompt ?? DEMO_PROMPT,
+      maxTokens,
+      ...(systemPrompt !== undefined && { systemPrompt }),
+      ...(temperature !== undefined && { temperature }),
+    };
+    const options = { ...routing(config), timeoutMs: requestTimeoutSecs * 1000, signal };
+    if (wishes.dryRun) {
+      const body = new TextEncoder().encode(JSON.stringify(chatRequest(question)));
+      const { printDryRun } = await import("./dry_run.ts");
+      return await printDryRun(client, body, options, wallet, format, hide);
+    }
+    const report = await askAndPrint(client, question, options, format, hide);
+    const isWorthIt = Deno.stderr.isTerminal() || report.spending !== undefined;
+    if (format === "text" && isWorthIt) printSummary(report);
   } catch (error) {
     if (!(error instanceof LloomError) || error.code !== "no_executor") throw error;
     if (wishes.discoverModels) throw error;
-    const hint = "--discover-models lists what is on offer";
+    const hint = wallet.funds === undefined && error.message.includes("not free")
+      ? "name a chain to pay on, with --rpc-url and --chain-id"
+      : "--discover-models lists what is on offer";
     throw new LloomError(error.code, `${error.message}; ${hint}`, { cause: error });
   } finally {
     hide();

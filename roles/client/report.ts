@@ -1,9 +1,9 @@
 /** What a finished request looks like to another program: `--format json`. @module */
-import type { Address, Hash } from "@lloom/core/bytes";
+import type { Address } from "@lloom/core/bytes";
 import type { Receipt } from "@lloom/core/net";
 import { type ReceiptFile, receiptFileOf } from "@lloom/core/payments";
-import type { SignedVoucher } from "@lloom/core/ports";
 import type { SigningDomain } from "@lloom/core/signing";
+import type { Acknowledgement, Spending } from "./spending.ts";
 
 /** One request and its proven answer: a receipt file, with what its reader wants to know first. */
 export interface CompletionReport extends ReceiptFile {
@@ -19,6 +19,8 @@ export interface CompletionReport extends ReceiptFile {
     readonly countedBy: string;
   };
   readonly timings: { readonly ttftMs: number; readonly totalMs: number };
+  /** What it cost, for people; absent if it was free. */
+  readonly spending?: Spending;
 }
 
 /** What a report is made of besides the receipt. */
@@ -31,16 +33,15 @@ export interface ReportDetails {
   readonly ttftMs: number;
   readonly totalMs: number;
   /** The voucher that acknowledges the receipt, and how; absent if it was free. */
-  readonly acknowledged?: {
-    readonly voucher: SignedVoucher;
-    readonly index: number;
-    readonly path: readonly Hash[];
-  };
+  readonly acknowledged?: Acknowledgement;
+  /** Absent if it was free. */
+  readonly spending?: Spending;
 }
 
 /** Puts a report together. */
 export function reportOf(receipt: Receipt, details: ReportDetails): CompletionReport {
-  const { content, body, backend, client, domain, ttftMs, totalMs, acknowledged } = details;
+  const { content, body, backend, client, domain, ttftMs, totalMs, acknowledged, spending } =
+    details;
   const { executor, request, response, salt, trailer, payment } = receipt;
   const { promptTokens, completionTokens, countedBy, finish } = trailer;
   const proof = acknowledged && {
@@ -65,6 +66,7 @@ export function reportOf(receipt: Receipt, details: ReportDetails): CompletionRe
     finish,
     usage: { promptTokens, completionTokens, countedBy },
     timings: { ttftMs: round(ttftMs), totalMs: round(totalMs) },
+    ...(spending && { spending }),
     ...file,
   };
 }

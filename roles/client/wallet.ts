@@ -1,5 +1,5 @@
 /** A client's money, and its memory of what it asked and was answered. @module */
-import { toHex } from "@lloom/core/bytes";
+import { type Address, toHex } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import type { Identity } from "@lloom/core/identity";
 import type { Receipt } from "@lloom/core/net";
@@ -11,6 +11,7 @@ import {
   type ChannelOpener,
   type ChannelPayer,
   createPayer,
+  type NamedChannel,
   parseAmount,
 } from "@lloom/core/payments";
 import type { Signer } from "@lloom/core/ports";
@@ -41,6 +42,20 @@ export interface WalletOptions {
   readonly dataDir: string;
   /** Takes all permissions from its worker but that file; needs Deno's `--unstable-worker-options`. @default false */
   readonly sandboxWorkers?: boolean;
+  /** Told before money is put into a channel. */
+  readonly onDeposit?: (deposit: Deposit) => void;
+}
+
+/** Money that is about to be put into a channel. */
+export interface Deposit {
+  /** Whom the channel pays. */
+  readonly executor: Address;
+  /** How much, in base units. */
+  readonly amount: Amount;
+  /** What it is in. */
+  readonly asset: Asset;
+  /** Whether the channel is a new one. */
+  readonly isNew: boolean;
 }
 
 /** What a wallet with a chain has. */
@@ -137,7 +152,7 @@ export class Wallet {
     const { autoOpen, closeDelay, maxCloseDelay } = this.#options.payments;
     return createPayer(
       { ...chain, channelDeposit, autoOpen, closeDelay, maxCloseDelay, budgets },
-      { store: await this.ledger(), signer, chain: this.#chain.opener(), clock: systemClock },
+      { store: await this.ledger(), signer, chain: this.#opener(this.funds), clock: systemClock },
     );
   }
 
@@ -163,6 +178,25 @@ export class Wallet {
     await Promise.all(this.#keeping);
     await (await this.#ledger)?.close();
     await this.#chain.close();
+  }
+
+  /** Puts money into channels, and tells before. */
+  #opener({ asset }: Funds): ChannelOpener {
+    const { onDeposit } = this.#options;
+    const opener = async () => (await this.chain()).opener;
+    const told = (channel: NamedChannel, amount: Amount, isNew: boolean) =>
+      onDeposit?.({ executor: channel.terms.executor, amount, asset, isNew });
+    return {
+      view: async (channelId) => (await opener()).view(channelId),
+      async open(channel, amount) {
+        told(channel, amount, true);
+        return (await opener()).open(channel, amount);
+      },
+      async topUp(channel, amount) {
+        told(channel, amount, false);
+        return (await opener()).topUp(channel, amount);
+      },
+    };
   }
 
   async #record(receipt: Receipt, body: Uint8Array, startedMs: number): Promise<void> {
@@ -203,15 +237,6 @@ class LazyChain {
       new ChainAccess(this.#options)
     );
     return this.#access;
-  }
-
-  /** Puts money into channels. */
-  opener(): ChannelOpener {
-    return {
-      view: async (channelId) => (await this.open()).opener.view(channelId),
-      open: async (channel, amount) => (await this.open()).opener.open(channel, amount),
-      topUp: async (channel, amount) => (await this.open()).opener.topUp(channel, amount),
-    };
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,129 @@
+/** Paying as people do it: the programs of client and executor, with a chain. */
+import assert from "node:assert/strict";
+import type { Address } from "@lloom/core/bytes";
+import { formatEther, parseEther } from "viem/utils";
+import type { ChildResult } from "../support/child_process.ts";
+import { type MockLlmServer, mockText } from "../support/mock_llm_server.ts";
+import { Network, PROCESS_TEST, type RunningRole } from "../support/network.ts";
+import { PaymentChain } from "../support/payment_chain.ts";
+
+/** Wei for 1,000,000 tokens. */
+const INBOUND_PRICE = parseEther("0.5");
+const OUTBOUND_PRICE = parseEther("2");
+
+const chain = await PaymentChain.start();
+if (chain === undefined) console.log("payment commands: not tested, there is no anvil here");
+
+let network: Network;
+let mock: MockLlmServer;
+let executor: RunningRole;
+let client: Address;
+
+Deno.test.beforeAll(async () => {
+  if (chain === undefined) return;
+  network = await Network.open();
+  mock = network.mock();
+  executor = await startExecutor();
+  // Anvil makes no block without a transaction.
+  const settings = "[blockchain]\nconfirmations = 1\npoll_ms = 50\n";
+  await Deno.writeTextFile(`${await network.directory("client")}/config.toml`, settings);
+  const { stdout } = await network.run("generate-identity", "--format", "json");
+  client = JSON.parse(stdout).address;
+  for (const address of [client, executor.ready.address as Address]) {
+    await chain.rpc.setBalance({ address, value: parseEther("10") });
+  }
+});
+
+Deno.test.afterAll(async () => {
+  await network?.[Symbol.asyncDispose]();
+  await chain?.[Symbol.asyncDispose]();
+});
+
+function test(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name, ...PROCESS_TEST, ignore: chain === undefined, fn });
+}
+
+function startExecutor(): Promise<RunningRole> {
+  return network.executor({
+    backends: [mock],
+    name: "paid",
+    config: [
+      "[pricing]",
+      `default_inbound_price = "${INBOUND_PRICE}"`,
+      `default_outbound_price = "${OUTBOUND_PRICE}"`,
+      "[blockchain]",
+      `rpc_urls = ["${chain!.rpcUrl}"]`,
+      "chain_id = 31337",
+      "confirmations = 1",
+      "poll_ms = 50",
+    ].join("\n"),
+  });
+}
+
+/** Flags that name the chain. */
+const ON_CHAIN = () => ["--rpc-url", chain!.rpcUrl, "--chain-id", "31337"];
+const ASK = ["--prompt", "hi", "--model", "mock-model", "--max-tokens", "64"];
+
+async function succeeded(running: Promise<ChildResult>): Promise<ChildResult> {
+  const result = await running;
+  assert.equal(result.code, 0, result.stderr);
+  return result;
+}
+
+async function refused(code: number, error: string, ...args: string[]): Promise<string> {
+  const result = await network.run(...args, "--format", "json");
+  assert.equal(result.code, code, result.stderr);
+  const failure = JSON.parse(result.stderr.trim().split("\n").at(-1)!).error;
+  assert.equal(failure.code, error);
+  return failure.message;
+}
+
+test("without a chain, a client is told that the model has a price", async () => {
+  assert.match(await refused(4, "no_executor", ...ASK), /1 not free.*--rpc-url/);
+});
+
+test("--dry-run says whom it would ask and what that can cost, and sends nothing", async () => {
+  const { stdout } = await succeeded(
+    network.run(...ASK, ...ON_CHAIN(), "--dry-run", "--format", "json"),
+  );
+  const { executor: asked, commitment, money } = JSON.parse(stdout);
+  assert.equal(asked.peerId, executor.peerId);
+  assert.equal(commitment.maxTokens, 64);
+  assert.equal(commitment.outboundPrice, `${OUTBOUND_PRICE}`);
+  assert.equal(money.outboundPrice, "2 ETH");
+  assert.ok(
+    BigInt(parseEther(money.atMost.replace(" ETH", ""))) >= 64n * OUTBOUND_PRICE / 1_000_000n,
+  );
+  assert.match(money.channel, /^none with room/);
+  const text = await succeeded(network.run(...ASK, ...ON_CHAIN(), "--dry-run"));
+  assert.match(text.stdout, /^would ask .*\n.*\nmodel +mock-model\nprice +0.5 ETH in, 2 ETH out/);
+  assert.equal(mock.requests.length, 0);
+  assert.equal(await chain!.rpc.getTransactionCount({ address: client }), 0);
+});
+
+test("a request that may cost more than allowed is not asked: budget_exceeded", async () => {
+  for (const flag of ["--max-price", "--budget-hour", "--budget-day"]) {
+    await refused(7, "budget_exceeded", ...ASK, ...ON_CHAIN(), flag, "0.000001");
+  }
+  assert.equal(mock.requests.length, 0);
+  assert.equal(await chain!.rpc.getTransactionCount({ address: client }), 0);
+});
+
+test("a paid prompt opens a channel, pays, and says what it cost and what is left", async () => {
+  const { stdout, stderr } = await succeeded(network.run(...ASK, ...ON_CHAIN()));
+  assert.match(stderr, /opening a channel to 0x\w{40} with 0.01 ETH/);
+  assert.equal(stdout, `${mockText(16)}\n`);
+  assert.match(stderr, /cost +0\.\d+ ETH, at 0.5 ETH in and 2 ETH out per 1,000,000 tokens\n/);
+  assert.match(stderr, /left +0\.\d+ ETH on the channel\n/);
+  const json = await succeeded(network.run(...ASK, ...ON_CHAIN(), "--format", "json"));
+  const report = JSON.parse(json.stdout);
+  const { promptTokens, completionTokens } = report.usage;
+  const cost = BigInt(promptTokens) * INBOUND_PRICE + BigInt(completionTokens) * OUTBOUND_PRICE;
+  assert.equal(report.spending.cost, `${formatEther(cost / 1_000_000n)} ETH`);
+  assert.equal(report.payment.acknowledged.index, 1, "the second receipt on this channel");
+  assert.equal(
+    await chain!.rpc.getTransactionCount({ address: client }),
+    1,
+    "one channel for both",
+  );
+});
