@@ -1,5 +1,5 @@
 /** What must hold of an honest client's account. @module */
-import type { Hash } from "@lloom/core/bytes";
+import type { Address, Hash } from "@lloom/core/bytes";
 import {
   type Book,
   type BuyerPayment,
@@ -29,9 +29,12 @@ export class BuyerOracle implements LedgerObserver<BuyerStore> {
   /** Requests of which something was acknowledged, and whether that was their end. */
   readonly #answered = new Map<string, boolean>();
 
+  readonly #isHonest: (executor: Address) => boolean;
   #crashedMs = 0;
 
-  constructor(name: string, oracle: Oracle) {
+  /** @param isHonest whether an executor is */
+  constructor(name: string, oracle: Oracle, isHonest: (executor: Address) => boolean) {
+    this.#isHonest = isHonest;
     this.#name = name;
     this.#oracle = oracle;
   }
@@ -73,6 +76,15 @@ export class BuyerOracle implements LedgerObserver<BuyerStore> {
         "no more is signed than deposited",
         `${signed} of ${most}`,
       );
+      this.#check(
+        toAmount(spent + reserved) <= most,
+        "no more is promised than deposited",
+        `${spent} and ${reserved} of ${most}`,
+      );
+      for (const { state, request, executor, paid } of own) {
+        if (state === "done" || state === "refused" || request === undefined) continue;
+        this.#oracle.checkBuyer(request.requestHash, paid, this.#isHonest(executor));
+      }
       for (const { state, response, cost } of own) {
         if (state !== "done" || response === undefined) continue;
         const { inboundTokens, outboundTokens } = response.commitment;
@@ -143,15 +155,15 @@ export class BuyerOracle implements LedgerObserver<BuyerStore> {
   }
 
   /** All is over. */
-  finish(book: Book<BuyerStore>, isHonest: (executor: string) => boolean): void {
+  finish(book: Book<BuyerStore>): void {
     this.changed(book);
     for (const one of book.history(EVERYTHING)) {
-      const { request, state, paid, executor, id, startedMs } = one;
+      const { request, state, cost, id, startedMs } = one;
       // What a crash left open is given up with the next request after its deadline.
       const isLeft = startedMs <= this.#crashedMs;
       this.#check(state !== "open" || isLeft, "every request ends", `${id} is open`);
-      if (request === undefined || state === "done" || state === "refused") continue;
-      this.#oracle.checkBuyer(request.requestHash, paid, isHonest(executor));
+      if (request === undefined || state !== "done") continue;
+      this.#oracle.checkReceipt(request.requestHash, cost);
     }
   }
 

@@ -2,23 +2,25 @@
 import { type Address, type Hash, type Hex, ZERO_ADDRESS } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import type { Amount, Asset, ChannelView } from "@lloom/core/payments";
-import {
-  type Attempt,
-  type Call,
-  type ChainHead,
-  type ChainReader,
-  type ChannelEvent,
-  type Depth,
-  type EventSource,
-  type Observation,
-  type TransactionChannel,
-  type TransactionDraft,
-  type TransactionSigner,
+import type {
+  Attempt,
+  Call,
+  ChainHead,
+  ChainReader,
+  ChannelEvent,
+  Depth,
+  EventSource,
+  Observation,
+  Outbox,
+  TransactionChannel,
+  TransactionDraft,
+  TransactionSigner,
 } from "@lloom/core/payments/chain";
 import type { Clock } from "@lloom/core/ports";
 import { watchEvents } from "../../core/payments/chain/watch.ts";
 import type { ModelBlock, ModelChain } from "./model_chain.ts";
 import { DELAYS, type Life, type Scheduler } from "./scheduler.ts";
+import type { World } from "./world.ts";
 
 /** How well a node's endpoint works. */
 export interface Weather {
@@ -32,7 +34,7 @@ export interface Weather {
 
 /** Blocks after which something counts as final. */
 export const CONFIRMATIONS = 3;
-const POLL_MS = 4_000;
+const POLL_MS = 8_000;
 const GAS_WITH_MARGIN = 125_000n;
 const PRIORITY_FEE = 1n;
 
@@ -45,11 +47,13 @@ export class ChainAccess implements ChainReader, TransactionChannel, EventSource
   readonly #clock: Clock;
   readonly #life: Life;
   readonly #weather: Weather;
+  readonly #world: World;
 
-  constructor(chain: ModelChain, scheduler: Scheduler, life: Life, weather: Weather) {
-    this.#chain = chain;
-    this.#scheduler = scheduler;
-    this.#clock = scheduler.clock(life);
+  constructor(world: World, life: Life, weather: Weather) {
+    this.#world = world;
+    this.#chain = world.chain;
+    this.#scheduler = world.scheduler;
+    this.#clock = world.scheduler.clock(life);
     this.#life = life;
     this.#weather = weather;
   }
@@ -145,6 +149,11 @@ export class ChainAccess implements ChainReader, TransactionChannel, EventSource
     await this.#scheduler.wait(this.#life, DELAYS.rpc, "rpc: broadcast");
     const { random } = this.#scheduler;
     const { failures } = this.#weather;
+    this.#world.oracle.check(
+      this.#chain.isOnlyOneOfItsNonce(raw),
+      "no nonce is used for two wishes",
+      () => `${this.#life.name}: ${raw}`,
+    );
     // What it says and what it does are two things.
     if (!this.#isDead && !random.chance(failures)) this.#chain.offer(raw);
     if (this.#isDead || random.chance(failures)) throw unavailable();
@@ -168,6 +177,22 @@ export class ChainAccess implements ChainReader, TransactionChannel, EventSource
     const depth = BigInt(CONFIRMATIONS) - 1n;
     return this.#chain.block(number > depth ? number - depth : 1n);
   }
+}
+
+/** An outbox, held against the chain: what it says is final must be. */
+export function watchOutbox({ chain, oracle }: World, outbox: Outbox): Outbox {
+  return {
+    account: outbox.account,
+    submit: (intent) => outbox.submit(intent),
+    async confirmed(key, signal) {
+      const confirmation = await outbox.confirmed(key, signal);
+      const depth = chain.depthOf(confirmation.transactionHash);
+      oracle.check(depth >= CONFIRMATIONS, "what is said to be final is", () => `${key}: ${depth}`);
+      return confirmation;
+    },
+    status: (key) => outbox.status(key),
+    stop: () => outbox.stop(),
+  };
 }
 
 /** Signs transactions of a node for the model. */

@@ -18,7 +18,7 @@ import type { MessageStream, RequestDraft, Signer, Verifier } from "@lloom/core/
 import type { ChannelTerms } from "@lloom/core/signing";
 import { InferClient } from "../../core/net/infer_client.ts";
 import { BuyerOracle } from "./buyer_oracle.ts";
-import { ChainAccess, createModelSigner, type Weather } from "./chain_access.ts";
+import { ChainAccess, createModelSigner, watchOutbox, type Weather } from "./chain_access.ts";
 import type { ExecutorNode } from "./executor_node.ts";
 import { type ClientLie, createLyingPayer } from "./lying_payer.ts";
 import { DELAYS, type Life } from "./scheduler.ts";
@@ -83,7 +83,11 @@ export class ClientNode {
     this.signer = signer;
     this.#verifier = verifier;
     this.lie = lie;
-    this.oracle = new BuyerOracle(name, world.oracle);
+    this.oracle = new BuyerOracle(
+      name,
+      world.oracle,
+      (executor) => world.executors.some(({ address, lie }) => address === executor && !lie),
+    );
     const nothing = { changed: () => {}, stored: () => {} };
     this.ledger = createBuyerLedger(world.scheduler, lie === undefined ? this.oracle : nothing);
     this.#outboxDisk = new SimOutboxDisk(world.scheduler);
@@ -120,14 +124,17 @@ export class ClientNode {
   async #start(life: Life): Promise<Running> {
     const { scheduler, chain: model, payment } = this.#world;
     const clock = scheduler.clock(life);
-    const chain = new ChainAccess(model, scheduler, life, this.weather);
+    const chain = new ChainAccess(this.#world, life, this.weather);
     const store = this.ledger.open(life);
-    const outbox = await openOutbox({}, {
-      chain,
-      store: this.#outboxDisk.open(life),
-      signer: createModelSigner(model, this.address),
-      clock,
-    });
+    const outbox = watchOutbox(
+      this.#world,
+      await openOutbox({}, {
+        chain,
+        store: this.#outboxDisk.open(life),
+        signer: createModelSigner(model, this.address),
+        clock,
+      }),
+    );
     const actions = new ChannelActions(model.contract, { chain, outbox });
     const isHonest = this.lie === undefined;
     const signer = slowSigner(this.signer, scheduler, life, {

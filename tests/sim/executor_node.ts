@@ -6,7 +6,7 @@ import { ChannelActions, createRedeemer, openOutbox } from "@lloom/core/payments
 import type { MessageStream, Signer, Verifier } from "@lloom/core/ports";
 import { MemoryNonceStore } from "@lloom/core/session";
 import { InferServer } from "../../core/net/infer_server.ts";
-import { ChainAccess, createModelSigner, type Weather } from "./chain_access.ts";
+import { ChainAccess, createModelSigner, watchOutbox, type Weather } from "./chain_access.ts";
 import { createModelLlm, type ModelLie } from "./model_llm.ts";
 import type { Life } from "./scheduler.ts";
 import { SellerOracle } from "./seller_oracle.ts";
@@ -20,10 +20,12 @@ export interface ExecutorOffer {
   readonly inboundPrice: bigint;
   readonly outboundPrice: bigint;
   readonly stepTokens: number;
+  /** Milliseconds after which a voucher is redeemed in any case. */
+  readonly maxAgeMs: number;
 }
 
-/** Base units at which a channel is redeemed, and milliseconds after which. */
-const POLICY = { threshold: 150n, maxAgeMs: 240_000 } as const;
+/** Base units at which a channel is redeemed. */
+const THRESHOLD = 150n;
 
 /** An executor. */
 export class ExecutorNode {
@@ -38,6 +40,7 @@ export class ExecutorNode {
   readonly links = new Set<Link>();
   readonly #world: World;
   readonly #verifier: Verifier;
+  readonly #maxAgeMs: number;
   readonly #outboxDisk: SimOutboxDisk;
   /** Nonces survive a process that is killed, and not a power cut. */
   #nonces: MemoryNonceStore;
@@ -58,6 +61,7 @@ export class ExecutorNode {
     this.name = name;
     this.signer = signer;
     this.#verifier = verifier;
+    this.#maxAgeMs = offer.maxAgeMs;
     this.lie = lie;
     this.prices = { inboundPrice: offer.inboundPrice, outboundPrice: offer.outboundPrice };
     this.payment = {
@@ -106,22 +110,28 @@ export class ExecutorNode {
   async #start(life: Life): Promise<void> {
     const { scheduler, chain: model } = this.#world;
     const clock = scheduler.clock(life);
-    const chain = new ChainAccess(model, scheduler, life, this.weather);
+    const chain = new ChainAccess(this.#world, life, this.weather);
     const store = this.ledger.open(life);
     await store.recover(clock.now());
-    const outbox = await openOutbox({}, {
-      chain,
-      store: this.#outboxDisk.open(life),
-      signer: createModelSigner(model, this.address),
-      clock,
-    });
+    const outbox = watchOutbox(
+      this.#world,
+      await openOutbox({}, {
+        chain,
+        store: this.#outboxDisk.open(life),
+        signer: createModelSigner(model, this.address),
+        clock,
+      }),
+    );
     const actions = new ChannelActions(model.contract, { chain, outbox });
-    const settler = this.#settler = new Settler(POLICY, {
-      store,
-      chain,
-      redeemer: createRedeemer({ actions, outbox }),
-      clock,
-    });
+    const settler = this.#settler = new Settler(
+      { threshold: THRESHOLD, maxAgeMs: this.#maxAgeMs },
+      {
+        store,
+        chain,
+        redeemer: createRedeemer({ actions, outbox }),
+        clock,
+      },
+    );
     settler.start();
     const verifier = slowVerifier(this.#verifier, scheduler, life);
     const cashier = createCashier(

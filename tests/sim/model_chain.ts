@@ -75,6 +75,8 @@ export class ModelChain {
   readonly #random: Random;
   readonly #blocks: ModelBlock[] = [];
   readonly #signed = new Map<Hex, ModelTransaction>();
+  /** What each nonce of each account was first used for. */
+  readonly #wishes = new Map<string, string>();
   #pool = new Map<string, ModelTransaction>();
   #baseFee = 10n;
   #salt = 0;
@@ -130,6 +132,22 @@ export class ModelChain {
     const hash = toHex(keccak256(new TextEncoder().encode(text)));
     this.#signed.set(hash, { ...transaction, hash });
     return { hash, raw: hash, maxFeePerGas, maxPriorityFeePerGas };
+  }
+
+  /** Whether all transactions of an account with that nonce that were ever broadcast do the same. */
+  isOnlyOneOfItsNonce(raw: Hex): boolean {
+    const { from, nonce, to, data, value } = this.#signed.get(raw)!;
+    const key = `${from} ${nonce}`;
+    const wish = `${to} ${data} ${value}`;
+    const known = this.#wishes.get(key) ?? wish;
+    this.#wishes.set(key, known);
+    return known === wish;
+  }
+
+  /** How many blocks there are from a transaction's on; 0 if it is in none. */
+  depthOf(hash: Hash): number {
+    const at = this.#blocks.findIndex(({ executed }) => executed.has(hash));
+    return at < 0 ? 0 : this.#blocks.length - at;
   }
 
   /** Takes a transaction into the pool, unless it is too late or pays too little more than another. */

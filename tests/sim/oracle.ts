@@ -5,7 +5,12 @@
  */
 import type { Hash } from "@lloom/core/bytes";
 import { type Cost, costOf } from "@lloom/core/payments";
-import { decodeExecutorFrame, textBytes } from "@lloom/core/protocol";
+import {
+  decodeExecutorFrame,
+  TEMPLATE_TOKENS,
+  textBytes,
+  UNSEEN_TOKENS,
+} from "@lloom/core/protocol";
 import type { ModelChain } from "./model_chain.ts";
 import { MISCOUNT, TOKEN_BYTES } from "./model_llm.ts";
 import type { StreamObserver } from "./sim_stream.ts";
@@ -138,6 +143,19 @@ export class Oracle {
       lost <= most,
       "an executor loses a step or a batch at most",
       () => `${lost} of ${most}, in request ${requestHash}`,
+    );
+  }
+
+  /** What a receipt may claim: no more than the answer can have. */
+  checkReceipt(requestHash: Hash, cost: Cost): void {
+    const flow = this.flows.get(requestHash);
+    if (flow === undefined) return;
+    const { prices, bodyBytes, readTextBytes } = flow;
+    const most = costOf(prices, bodyBytes + TEMPLATE_TOKENS, readTextBytes + UNSEEN_TOKENS);
+    this.check(
+      cost <= most,
+      "a receipt claims what can have been delivered",
+      () => `${cost} of ${most}, in request ${requestHash}`,
     );
   }
 
