@@ -19,6 +19,7 @@ import {
 } from "@lloom/host";
 import { CLIENT_SETTINGS, type ClientConfig } from "@lloom/host/config";
 import type { CompleteOptions, LloomClient } from "./client.ts";
+import { clientCommands } from "./commands/mod.ts";
 import type { Deposit, Wallet } from "./wallet.ts";
 
 /** What the command line asks for. */
@@ -80,6 +81,7 @@ export function main(args: readonly string[]): Promise<number> {
       const context = openCommand(CLIENT_SETTINGS, command);
       await runInterruptibly((signal) => run(wishes, context, signal));
     });
+  for (const command of clientCommands()) program.addCommand(command);
   return runProgram(program, args);
 }
 

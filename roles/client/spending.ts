@@ -63,11 +63,18 @@ export async function acknowledgementOf(
   { requestHash, payment }: Pick<Receipt, "requestHash" | "payment">,
   wallet: Wallet,
 ): Promise<Acknowledgement | undefined> {
-  if (payment === undefined || wallet.domain === undefined) return undefined;
-  const store = await wallet.ledger();
-  const [purchase] = await store.find(requestHash);
-  const proof = purchase && await store.proof(purchase.id);
-  if (proof === undefined) return undefined;
+  if (payment === undefined) return undefined;
+  const [purchase] = await (await wallet.ledger()).find(requestHash);
+  return purchase && await signedProof(purchase.id, wallet);
+}
+
+/** The proof that a request's receipt is acknowledged, with the voucher signed; undefined if it is not. */
+export async function signedProof(
+  id: string,
+  wallet: Wallet,
+): Promise<Acknowledgement | undefined> {
+  const proof = await (await wallet.ledger()).proof(id);
+  if (proof === undefined || wallet.domain === undefined) return undefined;
   const key = wallet.identity.exportPrivateKey();
   const signer = createSigner(noblePrimitives, { payment: wallet.domain }, key);
   const { index, path, voucher } = proof;

@@ -40,7 +40,9 @@ export function requirePaymentChain(config: BlockchainConfig): PaymentChain {
 }
 
 /** The asset of the settings, if that is known without asking the chain: the native coin. */
-export function nativeAsset({ asset, coin }: BlockchainConfig): Asset | undefined {
+export function nativeAsset(
+  { asset, coin }: Pick<BlockchainConfig, "asset" | "coin">,
+): Asset | undefined {
   return asset === ZERO_ADDRESS ? { address: asset, symbol: coin, decimals: 18 } : undefined;
 }
 

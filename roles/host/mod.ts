@@ -9,6 +9,7 @@ export * from "./identity_file.ts";
 export * from "./lifecycle.ts";
 export * from "./ready.ts";
 export * from "./logging.ts";
+export * from "./input.ts";
 export * from "./table.ts";
 export * from "./terminal.ts";
 export { redact } from "./redact.ts";

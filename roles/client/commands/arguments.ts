@@ -1,0 +1,50 @@
+/** What people write on the command line, read. @module */
+import { InvalidArgumentError } from "@commander-js/extra-typings";
+import type { Address } from "@lloom/core/bytes";
+import { LloomError } from "@lloom/core/errors";
+import { addressOfPeerId, toChecksumAddress } from "@lloom/core/identity";
+import { type Amount, type Asset, parseAmount } from "@lloom/core/payments";
+
+/** An address; where its letters are of both cases, they must be EIP-55's. */
+export function parseAddress(text: string): Address {
+  if (!/^0x[0-9a-f]{40}$/i.test(text)) {
+    throw new InvalidArgumentError("It must be 0x and 40 hex digits.");
+  }
+  const address = text.toLowerCase() as Address;
+  const digits = text.slice(2);
+  const isMixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase();
+  if (isMixed && text !== toChecksumAddress(address)) {
+    throw new InvalidArgumentError("Its checksum is wrong: a letter or a digit was mistyped.");
+  }
+  return address;
+}
+
+/** The address of an executor, which may be named by its PeerId. */
+export function parseExecutor(text: string): Address {
+  if (text.startsWith("0x")) return parseAddress(text);
+  try {
+    return addressOfPeerId(text);
+  } catch (error) {
+    if (!(error instanceof LloomError)) throw error;
+    throw new InvalidArgumentError("It must be an address or a PeerId.");
+  }
+}
+
+/** Money, more than none of it. @throws {LloomError} `config_invalid` */
+export function parsePositive(text: string, asset: Asset): Amount {
+  const amount = parseAmount(text, asset);
+  if (amount > 0n) return amount;
+  throw new LloomError("config_invalid", "read amount: it must be more than 0");
+}
+
+/** How many entries are shown. */
+export function parseLimit(text: string): number {
+  const limit = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (limit < 1 || limit > MAX_SHOWN) {
+    throw new InvalidArgumentError(`It must be a number from 1 to ${MAX_SHOWN}.`);
+  }
+  return limit;
+}
+
+/** Entries at once: more are asked for with `--before`. */
+const MAX_SHOWN = 1000;

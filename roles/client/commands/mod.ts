@@ -1,0 +1,20 @@
+/** The subcommands of `lloom-client`. @module */
+import type { CommandUnknownOpts } from "@commander-js/extra-typings";
+import { channelCommand } from "./channel.ts";
+import { historyCommand } from "./history.ts";
+import { balanceCommand, depositCommand, withdrawCommand } from "./money.ts";
+import { receiptCommand } from "./receipt.ts";
+import { showRequestCommand } from "./show_request.ts";
+
+/** All of them, in the order of `--help`. */
+export function clientCommands(): readonly CommandUnknownOpts[] {
+  return [
+    balanceCommand(),
+    depositCommand(),
+    withdrawCommand(),
+    channelCommand(),
+    historyCommand(),
+    showRequestCommand(),
+    receiptCommand(),
+  ];
+}

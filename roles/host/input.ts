@@ -1,0 +1,39 @@
+/** Reads a file that a person names, or standard input. @module */
+import { LloomError } from "@lloom/core/errors";
+import { reasonOf } from "./denied.ts";
+
+/**
+ * All bytes of a file, or of standard input for `-`.
+ * @throws {LloomError} `config_invalid` if it cannot be read, or is larger than `maxBytes`
+ */
+export async function readInput(path: string, maxBytes: number): Promise<Uint8Array> {
+  try {
+    if (path === "-") return await readAll(Deno.stdin.readable, maxBytes);
+    using file = await Deno.open(path);
+    return await readAll(file.readable, maxBytes);
+  } catch (error) {
+    if (error instanceof LloomError) throw error;
+    const reason = error instanceof Deno.errors.NotFound
+      ? "no such file"
+      : error instanceof Deno.errors.NotCapable
+      ? "not permitted: a role reads its own directories alone; hand the file over as - < FILE"
+      : reasonOf(error);
+    throw new LloomError("config_invalid", `read ${path}: ${reason}`, { cause: error });
+  }
+}
+
+async function readAll(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  maxBytes: number,
+): Promise<Uint8Array> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const part of stream) {
+    size += part.length;
+    if (size > maxBytes) {
+      throw new LloomError("config_invalid", `read input: it is larger than ${maxBytes} bytes`);
+    }
+    parts.push(part);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
+}
