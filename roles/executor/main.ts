@@ -12,6 +12,7 @@ import {
   runUntilSignal,
 } from "@lloom/host";
 import { EXECUTOR_SETTINGS, type ExecutorConfig } from "@lloom/host/config";
+import { executorCommands } from "./commands/mod.ts";
 import type { ModelTest } from "./test_models.ts";
 
 /** A stop lets requests finish first: their time, and some for the rest. */
@@ -58,6 +59,7 @@ export function main(args: readonly string[]): Promise<number> {
         { graceMs: STOP_GRACE_MS, stopWithStdin: context.stopWithStdin },
       );
     });
+  for (const command of executorCommands()) program.addCommand(command);
   return runProgram(program, args);
 }
 

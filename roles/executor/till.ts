@@ -1,8 +1,10 @@
 /** An executor's money: its account, what it asks of those who pay, and how it redeems. @module */
+import type { Hash } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import type { Identity } from "@lloom/core/identity";
 import { CloseServer } from "@lloom/core/net";
 import {
+  type Amount,
   type Asset,
   type ChannelCashier,
   createCashier,
@@ -133,6 +135,26 @@ export class Till {
     return { cashier, closing: new CloseServer({ cashier, signer: crypto, clock }) };
   }
 
+  /** What it has in the payment contract. @throws {LloomError} `chain_unavailable` */
+  credit(): Promise<Amount> {
+    const { access: { reader }, account: { outbox } } = this.#parts;
+    return reader.credit(this.asset.address, outbox.account);
+  }
+
+  /**
+   * Pays out what it has in the payment contract, to its own account.
+   * @returns undefined if that is nothing
+   * @throws {LloomError} `chain_unavailable`, `transaction_failed`, `insufficient_funds`
+   */
+  async withdraw(signal: AbortSignal): Promise<Withdrawal | undefined> {
+    const amount = await this.credit();
+    if (amount === 0n) return undefined;
+    const { actions, outbox } = this.#parts.account;
+    const key = await actions.withdraw(crypto.randomUUID(), this.asset.address, amount);
+    const { transactionHash } = await outbox.confirmed(key, signal);
+    return { amount, transactionHash };
+  }
+
   /**
    * Has everything redeemed, if it was started, and closes.
    * @param graceMs how long that may take to be on disk; what is there is sent for certain, if need be
@@ -145,6 +167,14 @@ export class Till {
     await account.release();
     access.close();
   }
+}
+
+/** Money that was paid out. */
+export interface Withdrawal {
+  /** How much. */
+  readonly amount: Amount;
+  /** By which transaction. */
+  readonly transactionHash: Hash;
 }
 
 /** A till at work. */

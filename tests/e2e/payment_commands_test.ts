@@ -2,9 +2,15 @@
 import assert from "node:assert/strict";
 import type { Address } from "@lloom/core/bytes";
 import { formatEther, parseEther } from "viem/utils";
-import type { ChildResult } from "../support/child_process.ts";
+import { type ChildResult, startDeno } from "../support/child_process.ts";
 import { type MockLlmServer, mockText } from "../support/mock_llm_server.ts";
-import { Network, PROCESS_TEST, type RunningRole } from "../support/network.ts";
+import {
+  kill,
+  Network,
+  PROCESS_TEST,
+  roleArguments,
+  type RunningRole,
+} from "../support/network.ts";
 import { PaymentChain } from "../support/payment_chain.ts";
 
 /** Wei for 1,000,000 tokens. */
@@ -58,6 +64,15 @@ function startExecutor(): Promise<RunningRole> {
       "poll_ms = 50",
     ].join("\n"),
   });
+}
+
+/** Runs one of the executor's commands on its data. */
+async function executorCommand(...args: readonly string[]): Promise<ChildResult> {
+  const { dataDir } = executor;
+  return await network.track(startDeno([
+    ...roleArguments("executor", dataDir),
+    ...["--data-dir", dataDir, "--format", "json", ...args],
+  ])).ended;
 }
 
 /** Flags that name the chain. */
@@ -126,4 +141,34 @@ test("a paid prompt opens a channel, pays, and says what it cost and what is lef
     1,
     "one channel for both",
   );
+});
+
+test("an executor at work tells what it earned, and by whom, and redeems by itself alone", async () => {
+  const earned = JSON.parse((await succeeded(executorCommand("earnings"))).stdout);
+  const [model] = earned.models;
+  assert.deepEqual([model.model, model.requests, model.outboundTokens], ["mock-model", 2, 32]);
+  assert.equal(model.unpaid, "0 ETH");
+  assert.equal(earned.redeemed, "0 ETH");
+  const [channel] = JSON.parse((await succeeded(executorCommand("channels"))).stdout).channels;
+  assert.equal(channel.client, client);
+  assert.equal(channel.status, "open");
+  assert.equal(channel.redeemable, earned.redeemable);
+  const none = JSON.parse((await succeeded(executorCommand("earnings", "--since", "0m"))).stdout);
+  assert.deepEqual(none.models, []);
+  const { code, stderr } = await executorCommand("settle");
+  assert.equal(code, 3);
+  assert.match(JSON.parse(stderr).error.message, /the executor runs; it redeems by itself/);
+});
+
+test("an executor that is stopped redeems, and settle pays out what it has", async () => {
+  const { redeemable } = JSON.parse((await succeeded(executorCommand("earnings"))).stdout);
+  kill(executor.child, "SIGTERM");
+  assert.equal((await executor.child.ended).code, 0);
+  const { stdout } = await succeeded(executorCommand("settle", "--withdraw"));
+  const settled = JSON.parse(stdout);
+  assert.equal(settled.withdrawn, redeemable);
+  assert.equal(settled.credit, "0 ETH");
+  const after = JSON.parse((await succeeded(executorCommand("earnings"))).stdout);
+  assert.equal(after.redeemed, redeemable);
+  assert.equal(after.redeemable, "0 ETH");
 });
