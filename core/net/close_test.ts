@@ -56,6 +56,7 @@ function world() {
       payment: { terms, voucher: signed, paid: toCost(60n), first: 0, receipts: [] },
       prepay: 0n,
       maxCost: toCost(100n),
+      step: toCost(5n),
     });
   };
   const channel = { channelId, terms, signed: 60n };

@@ -33,6 +33,7 @@ import type {
   ExecutorTimer,
 } from "../session/executor_events.ts";
 import { ExecutorSession } from "../session/executor_session.ts";
+import type { Terms } from "../session/terms.ts";
 
 const log = getLogger(["lloom", "infer"]);
 
@@ -44,6 +45,8 @@ export interface ServingComponents {
   readonly signer: Signer;
   /** Checks requests. */
   readonly verifier: Verifier;
+  /** What is asked for a model. */
+  readonly terms: Pick<Terms, "offer">;
   /** Refuses a request that was served before. */
   readonly nonces: NonceStore;
   /** What serves a model that is offered. */
@@ -225,18 +228,20 @@ export class Serving {
 
   /** Uses up the request's nonce, then takes what was paid in advance. */
   async #admit(client: Address, requestHash: Hash): Promise<ExecutorEvent> {
-    const { nonces, cashier } = this.#components;
+    const { nonces, cashier, terms } = this.#components;
     const { request, body, payment } = this.#open;
-    const { nonce, deadline } = request.commitment;
+    const { nonce, deadline, model } = request.commitment;
+    const offer = terms.offer(model);
+    if (offer === undefined) return { type: "refused", error: GONE };
     if (!await nonces.use(client, nonce, Number(deadline))) {
       return { type: "refused", error: REPLAYED };
     }
     if (payment === undefined || cashier === undefined) return { type: "admitted" };
     const { commitment } = request;
-    const asked = { request, requestHash, client, payment, ...estimate(commitment, body.length) };
-    this.#tab = await cashier.admit(asked);
+    const step = costOf(offer, 0, cashier.terms.stepTokens);
+    const costs = { ...estimate(commitment, body.length), step };
+    this.#tab = await cashier.admit({ request, requestHash, client, payment, ...costs });
     const { paid, acknowledged } = this.#tab;
-    const step = costOf(commitment, 0, cashier.terms.stepTokens);
     return { type: "admitted", payment: { step, paid, acknowledged } };
   }
 
@@ -253,10 +258,7 @@ export class Serving {
     const { clock, inference } = this.#components;
     const { request: { commitment }, body, salt } = this.#open;
     const model = inference(commitment.model);
-    if (model === undefined) {
-      const message = "answer request: the model went away";
-      return this.dispatch({ type: "failed", error: { code: "model_unavailable", message } });
-    }
+    if (model === undefined) return this.dispatch({ type: "failed", error: GONE });
     this.#run = model.run(
       { model: commitment.model, body, commitment, salt, client: this.#remote },
       {
@@ -313,4 +315,9 @@ const FOREIGN: ErrorData = {
 const REPLAYED: ErrorData = {
   code: "request_replayed",
   message: "admit request: its nonce was used before",
+};
+
+const GONE: ErrorData = {
+  code: "model_unavailable",
+  message: "answer request: the model went away",
 };

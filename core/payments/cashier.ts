@@ -5,7 +5,7 @@ import type { Clock, Verifier } from "../ports.ts";
 import { CHANNEL_RATE, MAX_CHANNEL_READS } from "../protocol/limits.ts";
 import { QueryRates } from "../registry/query_rates.ts";
 import type { ChannelTerms } from "../signing/typed_data.ts";
-import { type Amount, type Cost, costOf } from "./amounts.ts";
+import type { Amount, Cost } from "./amounts.ts";
 import { type ChannelView, hasRoom } from "./channel.ts";
 import { channelIdOf } from "./channel_id.ts";
 import type {
@@ -127,7 +127,7 @@ class LedgerCashier implements ChannelCashier {
   }
 
   async #admit(priced: PricedRequest): Promise<Tab> {
-    const { request, requestHash, client, payment, prepay, maxCost } = priced;
+    const { request, requestHash, client, payment, prepay, maxCost, step } = priced;
     const { store, clock } = this.#components;
     const { voucher, paid, first, receipts } = payment;
     const taken: TakenVoucher = { ...(voucher && { signed: voucher }), paid, first, receipts };
@@ -136,7 +136,7 @@ class LedgerCashier implements ChannelCashier {
       channelId,
       { requestHash, request, client, maxCost, nowMs: clock.now() },
       taken,
-      { prepay, step: costOf(request.commitment, 0, this.terms.stepTokens) },
+      { prepay, step },
     );
     return new LedgerTab(requestHash, payment.terms.signer, admitted, this.#components);
   }

@@ -67,6 +67,7 @@ async function priced(
     payment: { terms, voucher: signed, ...rest },
     prepay: toCost(10n),
     maxCost: toCost(max),
+    step: toCost(5n),
   };
 }
 

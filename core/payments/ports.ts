@@ -119,6 +119,8 @@ export interface PricedRequest {
   readonly prepay: Cost;
   /** {@linkcode Estimate.maxCost} */
   readonly maxCost: Cost;
+  /** What is delivered before it waits for payment, at the price that the executor asks. */
+  readonly step: Cost;
 }
 
 /** The executor's money. */
@@ -127,7 +129,7 @@ export interface Cashier {
   readonly terms: PaymentTerms;
   /**
    * Checks channel, deposit and prepayment; the voucher is on disk when this resolves.
-   * @throws {LloomError} `payment_required`, `voucher_invalid`, `channel_unusable`,
+   * @throws {LloomError} `payment_required`, `voucher_invalid`, `channel_unusable`, `overloaded`,
    * `chain_unavailable`
    */
   admit(request: PricedRequest): Promise<Tab>;

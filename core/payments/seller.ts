@@ -25,6 +25,8 @@ export interface SellerChannel extends Channel {
   readonly acknowledged: number;
   /** What was delivered and never paid. */
   readonly unpaid: Cost;
+  /** Requests that are not over. */
+  readonly underWay: number;
   /** Whether its executor has agreed to close it, and so serves it no more. */
   readonly consented: boolean;
 }
@@ -96,6 +98,7 @@ export function newSellerChannel(
     peaks: [],
     acknowledged: 0,
     unpaid: 0n,
+    underWay: 0,
     consented: false,
   };
 }
@@ -122,13 +125,20 @@ export function redeemable(channel: SellerChannel): Amount {
 export interface SellerTerms {
   /** Paid in advance. */
   readonly prepay: Cost;
-  /** What it delivers before it waits: what is missing on a channel may be some of these. */
+  /**
+   * What is delivered before it waits, at the executor's own price: what may be missing on a channel is
+   * reckoned in these, and who offers more must not get more for nothing.
+   */
   readonly step: Cost;
 }
 
+/** What a channel that has paid nothing yet may have outstanding on all its requests, in steps. */
+const TRUSTED_STEPS = 16n;
+
 /**
  * Takes a request on, with what was paid in advance.
- * @throws {LloomError} `channel_unusable`, `payment_required`, `voucher_invalid`
+ * @throws {LloomError} `channel_unusable`, `payment_required`, `voucher_invalid`; `overloaded` while so
+ * many are under way that the channel could run up more than it has paid
  */
 export function admit(
   channel: SellerChannel,
@@ -142,6 +152,11 @@ export function admit(
   if (owesTooMuch(channel, terms.step)) throw unpaid("too much was not paid before");
   if (!hasRoom(channel, wanted.maxCost)) throw unpaid("the channel's deposit is too small");
   if (taken.paid < terms.prepay) throw unpaid("less is paid than the prompt costs");
+  if (risks(channel, terms.step) > TRUSTED_STEPS * terms.step + channel.spent) {
+    throw new LloomError("overloaded", "admit request: many are under way for what was paid yet", {
+      retryAfterMs: 1000,
+    });
+  }
   const request: SellerRequest = {
     ...wanted,
     channelId: channel.channelId,
@@ -149,7 +164,11 @@ export function admit(
     paid: 0n,
     cost: 0n,
   };
-  const reserved = { ...channel, reserved: channel.reserved + wanted.maxCost };
+  const reserved = {
+    ...channel,
+    reserved: channel.reserved + wanted.maxCost,
+    underWay: channel.underWay + 1,
+  };
   const change = takeVoucher(reserved, request, taken, lookup);
   // What the voucher pays late, of requests that had been given up, leaves less room.
   if (!hasRoom(change.channel, 0n)) throw unpaid("the channel's deposit is too small");
@@ -159,6 +178,11 @@ export function admit(
 /** Whether a channel's written-off sum exceeds both four steps and a fiftieth of what it was paid. */
 function owesTooMuch({ unpaid, spent }: SellerChannel, step: Cost): boolean {
   return unpaid > 4n * step && 50n * unpaid > spent;
+}
+
+/** What is missing if nobody pays the last step of what is under way, and of one request more. */
+function risks({ unpaid, underWay }: SellerChannel, step: Cost): Cost {
+  return unpaid + BigInt(underWay + 1) * step;
 }
 
 /**
@@ -345,6 +369,7 @@ function end(
     channel: {
       ...channel,
       reserved: channel.reserved - request.maxCost,
+      underWay: channel.underWay - 1,
       inFlight: channel.inFlight - request.paid,
       spent: channel.spent + charged,
       unpaid: channel.unpaid + missing,

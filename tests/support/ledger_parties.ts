@@ -146,10 +146,9 @@ async function admit(
   channelId: Hash,
   verifier: Verifier,
   signer: Address,
-  { request, requestHash, client, payment, prepay, maxCost }: PricedRequest,
+  { request, requestHash, client, payment, prepay, maxCost, step }: PricedRequest,
 ): Promise<Tab> {
   const { voucher, ...said } = payment;
-  const step = BigInt(PAYMENT.stepTokens) * request.commitment.outboundPrice;
   const sale = { requestHash, request, client, maxCost, nowMs: Date.now() };
   const taken = { ...said, ...(voucher && { signed: voucher }) };
   const admitted = await store.admit(channelId, sale, taken, { prepay, step });

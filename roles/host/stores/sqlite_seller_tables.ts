@@ -31,7 +31,8 @@ import {
 } from "./columns.ts";
 
 /** See `DatabaseOptions.migrations`. A step that was ever released is never changed. */
-export const SELLER_MIGRATIONS: readonly string[] = [`
+export const SELLER_MIGRATIONS: readonly string[] = [
+  `
   CREATE TABLE channel (${CHANNEL_SQL},
     acknowledged INTEGER NOT NULL,
     unpaid TEXT NOT NULL,
@@ -63,12 +64,18 @@ export const SELLER_MIGRATIONS: readonly string[] = [`
     response_hash BLOB
   ) STRICT;
   CREATE INDEX sale_unfinished ON sale (n) WHERE ended_ms IS NULL;
-  CREATE INDEX sale_ended ON sale (ended_ms) WHERE ended_ms IS NOT NULL`];
+  CREATE INDEX sale_ended ON sale (ended_ms) WHERE ended_ms IS NOT NULL`,
+  `
+  ALTER TABLE channel ADD COLUMN under_way INTEGER NOT NULL DEFAULT 0;
+  UPDATE channel SET under_way = (SELECT count(*) FROM sale
+    WHERE sale.channel_id = channel.channel_id AND ended_ms IS NULL)`,
+];
 
 /** An account with its voucher's fields side by side. */
 interface AccountRow extends FlatChannel {
   readonly acknowledged: number;
   readonly unpaid: bigint;
+  readonly underWay: number;
   readonly consented: boolean;
   readonly voucherAmount?: bigint;
   readonly voucherRequests?: bigint;
@@ -84,6 +91,7 @@ const ACCOUNT = new RowFormat<AccountRow>({
   ...CHANNEL_COLUMNS,
   acknowledged: integer,
   unpaid: decimal,
+  underWay: integer,
   consented: flag,
   voucherAmount: decimal,
   voucherRequests: decimal,
