@@ -44,7 +44,7 @@ export interface PayerOptions {
   readonly contract: Address;
   /** What is paid with; zero for the chain's native coin. */
   readonly asset: Address;
-  /** What is put into a channel at once, unless a request needs more. */
+  /** What is put into a channel at once, unless requests need more. */
   readonly channelDeposit: Amount;
   /** Whether channels are opened and topped up when a request needs it. */
   readonly autoOpen: boolean;
@@ -52,7 +52,10 @@ export interface PayerOptions {
   readonly closeDelay: number;
   /** The most of that: money is not locked for longer. */
   readonly maxCloseDelay: number;
-  /** The most that requests may cost. */
+  /**
+   * The most that requests may cost. Where none is set for one request, that is `channelDeposit`:
+   * otherwise an executor's price alone would say how much of a wallet is put at stake.
+   */
   readonly budgets: Budgets;
 }
 
@@ -98,6 +101,7 @@ interface Flight {
 
 class LedgerPayer implements ChannelPayer {
   readonly #options: PayerOptions;
+  readonly #budgets: Budgets;
   readonly #components: PayerComponents;
   readonly #random: (bytes: number) => Uint8Array;
   readonly #flights = new Map<Address, Flight>();
@@ -107,6 +111,7 @@ class LedgerPayer implements ChannelPayer {
 
   constructor(options: PayerOptions, components: PayerComponents) {
     this.#options = options;
+    this.#budgets = { request: options.channelDeposit, ...options.budgets };
     this.#components = components;
     this.#random = components.random ??
       ((bytes) => crypto.getRandomValues(new Uint8Array(bytes)));
@@ -125,8 +130,7 @@ class LedgerPayer implements ChannelPayer {
         : await this.#provide(request, signal);
       const purchase = { id, model, maxCost, prepay, deadlineMs, nowMs: clock.now() };
       try {
-        const { budgets } = this.#options;
-        const payment = await store.reserve(channel.channelId, purchase, budgets);
+        const payment = await store.reserve(channel.channelId, purchase, this.#budgets);
         this.#current.set(executor, channel);
         return new ReservedPayment(id, channel, payment, {
           ...this.#components,
@@ -149,7 +153,7 @@ class LedgerPayer implements ChannelPayer {
 
   /** What can be told before anything is opened for it. */
   #assertPayable({ payment, maxCost }: PaymentRequest): void {
-    const { chainId, contract, asset, maxCloseDelay, budgets } = this.#options;
+    const { chainId, contract, asset, maxCloseDelay } = this.#options;
     const wrong = payment.chainId !== chainId || payment.contract !== contract
       ? "on another chain, or by another contract"
       : payment.asset !== asset
@@ -161,15 +165,16 @@ class LedgerPayer implements ChannelPayer {
       throw new LloomError("payment_required", `pay request: the executor is paid ${wrong}`);
     }
     const most = toAmount(maxCost);
-    for (const [period, budget] of Object.entries(budgets)) {
-      if (budget !== undefined && most > budget) {
-        throw new LloomError(
-          "budget_exceeded",
-          `pay request: it can cost more than the budget of a${
-            period === "hour" ? "n" : ""
-          } ${period}`,
-        );
-      }
+    const { request, hour, day } = this.#budgets;
+    const over = request !== undefined && most > request
+      ? "the most allowed for one request: max_price (--max-price), or else channel_deposit"
+      : hour !== undefined && most > hour
+      ? "the budget of an hour: budget_hour"
+      : day !== undefined && most > day
+      ? "the budget of a day: budget_day"
+      : undefined;
+    if (over !== undefined) {
+      throw new LloomError("budget_exceeded", `pay request: it can cost more than ${over}`);
     }
     if (most > MAX_AMOUNT) {
       throw new LloomError(

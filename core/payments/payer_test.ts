@@ -87,7 +87,7 @@ Deno.test("all who wait for one executor share one channel, with room for them a
 });
 
 Deno.test("a channel without room is topped up, by what is needed at least", async () => {
-  const { chain, payer } = world();
+  const { chain, payer } = world({ budgets: { request: 5000n } });
   const first = await payer.begin(request(900n));
   const second = await payer.begin(request(5000n));
   assert.equal(second.channelId, first.channelId);
@@ -146,6 +146,16 @@ Deno.test("what no budget allows opens nothing", async () => {
   await assert.rejects(payer.begin(request(100n)), code("budget_exceeded"));
 });
 
+Deno.test("where nothing says what one request may cost, it is what is put into a channel at once", async () => {
+  const { chain, payer } = world();
+  const dear = payer.begin(request(1001n));
+  await assert.rejects(dear, /--max-price.*channel_deposit/);
+  await assert.rejects(dear, code("budget_exceeded"));
+  assert.deepEqual(chain.done, []);
+  await Promise.all([payer.begin(request(1000n)), payer.begin(request(1000n))]);
+  assert.deepEqual(chain.done, ["open 2000"]);
+});
+
 Deno.test("an executor that wants to be paid otherwise gets nothing", async () => {
   const { chain, payer } = world();
   const other: Address = `0x${"dd".repeat(20)}`;
@@ -163,7 +173,7 @@ Deno.test("an executor that wants to be paid otherwise gets nothing", async () =
     );
   }
   await assert.rejects(
-    payer.begin(request(1n << 96n)),
+    world({ budgets: { request: 1n << 97n } }).payer.begin(request(1n << 96n)),
     code("insufficient_funds"),
   );
   assert.deepEqual(chain.done, []);
@@ -175,7 +185,7 @@ Deno.test("without leave to open channels, only those that are there are used", 
   const opened = createPayer(OPTIONS, { store, signer: client, chain, clock: new ManualClock() });
   await (await opened.begin(request(100n))).abandon(false);
   await restarted().begin(request(100n));
-  await assert.rejects(restarted().begin(request(5000n)), code("insufficient_funds"));
+  await assert.rejects(restarted().begin(request(950n)), code("insufficient_funds"));
 });
 
 Deno.test("who gives up waiting does not stop the opening", async () => {
@@ -221,7 +231,7 @@ Deno.test("whatever is asked at once, channels hold what was promised, and all t
   );
   await fc.assert(
     fc.asyncProperty(asked, async (wanted) => {
-      const { store, payer, chain } = world();
+      const { store, payer, chain } = world({ budgets: { request: 3000n } });
       let spent = 0n;
       await Promise.all(wanted.map(async ({ max, share }, i) => {
         const payment = await payer.begin(request(max));

@@ -305,13 +305,18 @@ export class LloomClient {
     await this.#peer.stop();
   }
 
+  /** The most that the wallet pays for one request; without a setting, what it puts into a channel. */
+  get #maxPrice(): Amount | undefined {
+    const funds = this.#wallet?.funds;
+    return funds?.budgets.request ?? funds?.channelDeposit;
+  }
+
   async #plans(
     chat: ChatRequest,
     body: Uint8Array,
     options: CompleteOptions,
   ): Promise<readonly Plan[]> {
-    const { maxPrice = this.#wallet?.funds?.budgets.request, timeoutMs = DEFAULT_TIMEOUT_MS } =
-      options;
+    const { maxPrice = this.#maxPrice, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
     const candidates = await this.#candidates(chat, body.length, options);
     const times = { nowMs: this.#peer.clock.now(), timeoutMs };
     const plans = candidates.map((candidate) => planFor(chat, body.length, candidate, times));

@@ -148,7 +148,7 @@ export class ClientNode {
       autoOpen: true,
       closeDelay: 900,
       maxCloseDelay: 3600,
-      budgets: {},
+      budgets: { request: 100n * DEPOSIT },
     }, {
       store,
       signer,

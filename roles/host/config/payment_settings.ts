@@ -65,8 +65,8 @@ export const CLIENT_PAYMENTS: Group<ClientPaymentsConfig> = {
     channelDeposit: setting(
       amount(),
       "0.01",
-      "What is put into a new channel, and added to one that runs out; more where one request may " +
-        "cost more. What is not spent comes back when the channel is closed.",
+      "What is put into a new channel, and added to one that runs out; more where requests may come " +
+        "to more. What is not spent comes back when the channel is closed.",
       { env: "LLOOM_CHANNEL_DEPOSIT", flag: "--channel-deposit <amount>" },
     ),
     autoOpen: setting(
@@ -88,7 +88,7 @@ export const CLIENT_PAYMENTS: Group<ClientPaymentsConfig> = {
     maxPrice: setting(amount(), undefined, "The most that one request may cost.", {
       env: "LLOOM_MAX_PRICE",
       flag: "--max-price <amount>",
-      fallbackText: "no limit",
+      fallbackText: "`channel_deposit`",
     }),
     budgetHour: setting(
       amount(),
