@@ -68,6 +68,15 @@ export class Delivery {
     return this.#costAt(this.#tokens);
   }
 
+  /**
+   * What is owed if there is no receipt: what has accrued, or more if the prompt has.
+   * @param promptTokens the prompt's exact count, once it is known
+   */
+  owed(promptTokens = 0): Cost {
+    const exact = costOf(this.#terms.prices, promptTokens, this.#tokens);
+    return exact > this.accrued ? exact : this.accrued;
+  }
+
   /** Takes a batch from the model; {@linkcode Delivery.release} says when it goes. */
   add(lines: Uint8Array, tokens: number): void {
     this.#held.push({ lines, tokens });

@@ -51,6 +51,7 @@ const DISARM_ALL: readonly ExecutorEffect[] = (["total", "stall", "cancel", "pay
 /** The executor's end of one request. See the module's table. */
 export class ExecutorSession {
   readonly #open: OpenFrame;
+  readonly #isPaid: boolean;
   readonly #options: Required<ExecutorSessionOptions>;
   #state: State = "new";
   #client: Address | undefined;
@@ -62,6 +63,8 @@ export class ExecutorSession {
   #cost: Cost = 0n;
   /** Why the run was told to stop. */
   #stopped: ErrorData | undefined;
+  /** The client gave the run up, or let its time pass: what its prompt was reckoned at is owed. */
+  #leftByClient = false;
   /** The client cannot hear us any more. */
   #gone = false;
   /** The model has said something. */
@@ -79,6 +82,7 @@ export class ExecutorSession {
   /** A session for a request that has just arrived. */
   constructor(open: OpenFrame, options: ExecutorSessionOptions = {}) {
     this.#open = open;
+    this.#isPaid = open.payment !== undefined;
     this.#options = {
       timeoutMs: options.timeoutMs ?? 600_000,
       stallTimeoutMs: options.stallTimeoutMs ?? 60_000,
@@ -111,7 +115,9 @@ export class ExecutorSession {
       case "failed":
         this.#expect("running", event.type);
         // A backend fails before it delivers anything, or ends; only a crash fails in between.
-        return this.#said ? this.#cut(event.error) : this.#reject(event.error);
+        return this.#said || this.#leftByClient
+          ? this.#cut(event.error)
+          : this.#reject(event.error);
       case "signed":
         return this.#signed(event.response, event.responseHash);
       case "settled":
@@ -262,9 +268,9 @@ export class ExecutorSession {
 
   #sendReceipt(): ExecutorEffect[] {
     if (this.#gone) return this.#done();
-    const { trailer } = this.#end!.end;
     this.#state = "collecting";
-    return [{ type: "receipt", response: this.#response!, trailer }, ...this.#collect()];
+    const receipt = { response: this.#response!, trailer: this.#end!.end.trailer };
+    return [{ type: "receipt", ...receipt }, ...this.#collect()];
   }
 
   /** Ends once everything is paid, and no voucher that was asked for can still come. */
@@ -312,25 +318,24 @@ export class ExecutorSession {
   }
 
   /** Tells the model to stop; the answer ends with what was delivered. */
-  #stop(reason: ErrorData): ExecutorEffect[] {
+  #stop(reason: ErrorData, byClient = true): ExecutorEffect[] {
     switch (this.#state) {
-      case "running": {
+      case "running":
         if (this.#stopped) return [];
         this.#stopped = reason;
+        this.#leftByClient = byClient && this.#isPaid;
         return [
           { type: "cancel_run", reason },
           { type: "arm", timer: "cancel", ms: this.#options.cancelTimeoutMs },
         ];
-      }
       case "holding":
         return this.#gone ? this.#cut(reason) : [];
       case "collecting":
         return this.#gone ? this.#done(reason) : [];
-      default:
-        // What is under way, verification, admission or the receipt, ends the session.
-        this.#stopped ??= reason;
-        return [];
     }
+    // What is under way, verification, admission or the receipt, ends the session.
+    this.#stopped ??= reason;
+    return [];
   }
 
   /** Gives the client up; what is under way ends for the records. */
@@ -341,8 +346,8 @@ export class ExecutorSession {
 
   #shutdown(): ExecutorEffect[] {
     const error = { code: "shutting_down", message: "answer request: shutting down" } as const;
-    const waits = this.#state === "holding" || this.#state === "collecting";
-    return waits ? this.#lose(error) : this.#stop(error);
+    const isRun = this.#state !== "holding" && this.#state !== "collecting";
+    return isRun ? this.#stop(error, false) : this.#lose(error);
   }
 
   #timer(timer: ExecutorTimer): ExecutorEffect[] {
@@ -370,9 +375,9 @@ export class ExecutorSession {
     ]);
   }
 
-  /** Ends without a receipt after something was delivered: the client must see a broken stream. */
+  /** Ends without a receipt where something is owed: the client must see a broken stream. */
   #cut(error: ErrorData): ExecutorEffect[] {
-    const owed = this.#isPaid ? this.#delivery?.accrued ?? 0n : 0n;
+    const owed = this.#isPaid ? this.#delivery?.owed(this.#end?.end.promptTokens) ?? 0n : 0n;
     return this.#over([{ type: "abort", error }, { type: "done", error, owed }]);
   }
 
@@ -385,10 +390,6 @@ export class ExecutorSession {
   #over(effects: ExecutorEffect[]): ExecutorEffect[] {
     this.#state = "over";
     return [...DISARM_ALL, ...effects];
-  }
-
-  get #isPaid(): boolean {
-    return this.#open.payment !== undefined;
   }
 
   #expect(state: State, event: string): void {
