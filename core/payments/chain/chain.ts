@@ -14,7 +14,7 @@ import {
   symbolQuery,
   tokenBalanceQuery,
 } from "./calls.ts";
-import { Endpoints, Unanswered } from "./endpoints.ts";
+import { Endpoints, readHead, Unanswered } from "./endpoints.ts";
 import { CHANNEL_TOPICS, readEvent } from "./events.ts";
 import type { TransactionChannel } from "./outbox.ts";
 import type { Observation } from "./outbox_machine.ts";
@@ -210,7 +210,7 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
   estimateGas(call: Call, from: Address): Promise<bigint> {
     return this.#endpoints.use(async (rpc) => {
       const { number, baseFee } = await this.#newest(rpc);
-      if (number < this.#endpoints.highest) {
+      if (!this.#endpoints.isNewest(rpc)) {
         // It may not know yet what this call builds on, and what fails here is not sent.
         throw new LloomError("chain_unavailable", "estimate gas: the endpoint is not up to date");
       }
@@ -250,13 +250,9 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
   /** The newest block of an endpoint, unless it lags behind what others have. */
   async #newest(rpc: Rpc): Promise<Block> {
     const block = readRecord(await rpc("eth_getBlockByNumber", ["latest", false]));
-    const number = readQuantity(block["number"]);
-    if (!this.#endpoints.saw(rpc, number)) throw new Unanswered("it lags behind the others");
-    return {
-      number,
-      timestamp: readCount(block["timestamp"]),
-      baseFee: readQuantity(block["baseFeePerGas"]),
-    };
+    const head = readHead(block);
+    if (!this.#endpoints.saw(rpc, head)) throw new Unanswered("it lags behind the others, or lies");
+    return { ...head, baseFee: readQuantity(block["baseFeePerGas"]) };
   }
 }
 

@@ -2,9 +2,9 @@
 import { getLogger } from "@logtape/logtape";
 import { LloomError } from "../../errors.ts";
 import type { Clock } from "../../ports.ts";
-import type { ChainOptions } from "./ports.ts";
+import type { ChainHead, ChainOptions } from "./ports.ts";
 import { openTransport, type Rpc, type RpcTransport } from "./rpc.ts";
-import { readCount, readHex, readQuantity } from "./rpc_values.ts";
+import { readCount, readHex, readQuantity, readRecord } from "./rpc_values.ts";
 
 const log = getLogger(["lloom", "chain"]);
 
@@ -12,6 +12,12 @@ const log = getLogger(["lloom", "chain"]);
 const CHECK_EVERY_MS = 15_000;
 /** How long an endpoint rests after it failed: at first, and at most. */
 const REST_MS = { first: 1000, longest: 60_000 } as const;
+/** How far clocks, ours and those of proposers, may be apart: a block of a later time is none. */
+const MAX_SKEW_S = 600;
+/** An endpoint whose newest block is older may stand still. */
+const STALE_S = 600;
+/** More than any chain makes. */
+const MAX_BLOCKS_PER_S = 20;
 
 /** What is known of one endpoint. */
 interface Endpoint {
@@ -20,7 +26,12 @@ interface Endpoint {
   readonly transport: RpcTransport;
   /** Whether its chain and contract are the right ones; undefined before it was asked. */
   right: boolean | undefined;
-  head: bigint;
+  /** Its newest block, the last one that could be true; undefined before there was one. */
+  head: ChainHead | undefined;
+  /** When it told of that block. */
+  headMs: number;
+  /** Whether what it told last could be true. */
+  plausible: boolean;
   checkedMs: number;
   restMs: number;
   restsUntilMs: number;
@@ -49,17 +60,14 @@ export class Endpoints {
       host: new URL(url).host,
       transport: openTransport(url, timeoutMs),
       right: undefined,
-      head: 0n,
+      head: undefined,
+      headMs: -Infinity,
+      plausible: true,
       checkedMs: -Infinity,
       restMs: 0,
       restsUntilMs: -Infinity,
       checking: undefined,
     }));
-  }
-
-  /** The highest block that a sound endpoint knows. */
-  get highest(): bigint {
-    return this.#sound().reduce((best, { head }) => head > best ? head : best, 0n);
   }
 
   /**
@@ -103,11 +111,18 @@ export class Endpoints {
     );
   }
 
-  /** Notes how high the chain of an endpoint is; false if that is far behind the others. */
-  saw(rpc: Rpc, head: bigint): boolean {
-    const endpoint = this.#endpoints.find(({ transport }) => transport.request === rpc);
-    if (endpoint !== undefined) endpoint.head = head;
-    return head >= this.highest - BigInt(this.#options.maxLagBlocks);
+  /** Notes an endpoint's newest block; false if it lags behind others, or names a block that cannot be. */
+  saw(rpc: Rpc, head: ChainHead): boolean {
+    const endpoint = this.#of(rpc);
+    this.#note(endpoint, head);
+    return this.#usable().includes(endpoint);
+  }
+
+  /** Whether no endpoint that is preferred to this one knows a newer block. */
+  isNewest(rpc: Rpc): boolean {
+    const endpoint = this.#of(rpc);
+    const usable = this.#usable();
+    return this.#isNear(endpoint, usable.slice(0, usable.indexOf(endpoint)), 0);
   }
 
   /** Closes all connections. */
@@ -122,9 +137,51 @@ export class Endpoints {
     );
   }
 
+  /**
+   * Those that are fit to be asked, in order of preference. One yields to those before it
+   * that are far ahead, and not to those after it: else whoever names a block far ahead would be the
+   * only one left. One that stands still by its own clock yields to all.
+   */
   #usable(): Endpoint[] {
-    const least = this.highest - BigInt(this.#options.maxLagBlocks);
-    return this.#sound().filter(({ head }) => head >= least);
+    // One alone has nobody to be measured by, and a chain of tests may live in another time.
+    const plausible = this.#sound().filter((one) => one.plausible || this.#endpoints.length === 1);
+    const staleS = this.#clock.now() / 1000 - STALE_S;
+    return plausible.filter((one, i) => {
+      const isStale = one.head !== undefined && one.head.timestamp < staleS;
+      return this.#isNear(
+        one,
+        isStale ? plausible : plausible.slice(0, i),
+        this.#options.maxLagBlocks,
+      );
+    });
+  }
+
+  /** Whether an endpoint is at most so many blocks behind each of some others. */
+  #isNear(endpoint: Endpoint, others: readonly Endpoint[], blocks: number): boolean {
+    const number = endpoint.head?.number ?? 0n;
+    return others.every(({ head }) => (head?.number ?? 0n) <= number + BigInt(blocks));
+  }
+
+  #of(rpc: Rpc): Endpoint {
+    const endpoint = this.#endpoints.find(({ transport }) => transport.request === rpc);
+    if (endpoint === undefined) throw new TypeError("find endpoint: not one of these");
+    return endpoint;
+  }
+
+  #note(endpoint: Endpoint, head: ChainHead): void {
+    const now = this.#clock.now();
+    const { head: before, headMs } = endpoint;
+    const possible = before === undefined ? undefined : before.number +
+      BigInt(this.#options.maxLagBlocks + Math.ceil((now - headMs) / 1000) * MAX_BLOCKS_PER_S);
+    const isFuture = head.timestamp > now / 1000 + MAX_SKEW_S;
+    endpoint.plausible = !isFuture && (possible === undefined || head.number <= possible);
+    if (!endpoint.plausible && this.#endpoints.length > 1) {
+      const { host } = endpoint;
+      log.warn("{host} names a newest block that cannot be", { host });
+      return;
+    }
+    endpoint.head = head;
+    endpoint.headMs = now;
   }
 
   /** Looks at all endpoints that were not looked at for a while, and waits for those known as sound. */
@@ -149,11 +206,11 @@ export class Endpoints {
       const [chain, code, head] = await Promise.all([
         rpc("eth_chainId", []).then(readQuantity),
         endpoint.right === true ? "0x00" : rpc("eth_getCode", [contract, "latest"]).then(readHex),
-        rpc("eth_blockNumber", []).then(readCount),
+        rpc("eth_getBlockByNumber", ["latest", false]).then(readHead),
       ]);
       endpoint.right = chain === chainId && code !== "0x";
       if (!endpoint.right) throw new Unanswered("another chain, or no contract on it");
-      endpoint.head = BigInt(head);
+      this.#note(endpoint, head);
       endpoint.checkedMs = this.#clock.now();
     } catch (error) {
       this.#rest(endpoint, error);
@@ -170,4 +227,10 @@ export class Endpoints {
     const reason = error instanceof Error ? error.message : String(error);
     log.debug("{host}: {reason}", { host, reason });
   }
+}
+
+/** Number and time of a block. @throws {TypeError} if it is none */
+export function readHead(value: unknown): ChainHead {
+  const block = readRecord(value);
+  return { number: readQuantity(block["number"]), timestamp: readCount(block["timestamp"]) };
 }

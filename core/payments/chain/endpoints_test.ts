@@ -9,11 +9,16 @@ const CONTRACT = `0x${"c0".repeat(20)}` as const;
 /** Nobody answers there: the proxies of these tests answer everything themselves. */
 const NOWHERE = "http://127.0.0.1:1";
 
+/** When these tests begin, in Unix seconds. */
+const BEGIN_S = 1_700_000_000;
+
 /** An endpoint that knows a chain of number 5. */
 class FakeEndpoint extends RpcProxy {
   chainId = "0x5";
   code = "0x60";
   head = 100;
+  /** Unix seconds of its newest block. */
+  timestamp = BEGIN_S;
   isDead = false;
 
   constructor(readonly name: string) {
@@ -22,7 +27,12 @@ class FakeEndpoint extends RpcProxy {
       if (this.isDead) throw new Error("dead");
       if (method === "eth_chainId") return this.chainId;
       if (method === "eth_getCode") return this.code;
-      if (method === "eth_blockNumber") return `0x${this.head.toString(16)}`;
+      if (method === "eth_getBlockByNumber") {
+        return {
+          number: `0x${this.head.toString(16)}`,
+          timestamp: `0x${this.timestamp.toString(16)}`,
+        };
+      }
       return this.name;
     };
   }
@@ -39,7 +49,7 @@ async function withEndpoints(
 ): Promise<void> {
   await using a = new FakeEndpoint("a");
   await using b = new FakeEndpoint("b");
-  const clock = new ManualClock();
+  const clock = new ManualClock(1000 * BEGIN_S);
   const rpcUrls = [a.rpcUrl, b.rpcUrl];
   const endpoints = new Endpoints({ rpcUrls, chainId: 5n, contract: CONTRACT }, { clock });
   const ask = () => endpoints.use((rpc: Rpc) => rpc("who", []));
@@ -90,15 +100,54 @@ Deno.test("an endpoint that became one of another chain is passed over at the ne
     assert.equal(await ask(), "b");
   }));
 
-Deno.test("an endpoint that lags far behind is passed over until it has caught up", () =>
-  withEndpoints(async (a, b, ask, clock, endpoints) => {
+Deno.test("an endpoint far behind those before it is passed over until it has caught up", () =>
+  withEndpoints(async (a, b, ask, clock) => {
+    b.head = 50;
+    assert.equal(await ask(), "a");
+    a.isDead = true;
+    await assert.rejects(ask, { code: "chain_unavailable" });
+    b.head = 99;
+    clock.advance(20_000);
+    assert.equal(await ask(), "b");
+  }));
+
+Deno.test("an endpoint that stands still by the time of its own blocks yields to those after it", () =>
+  withEndpoints(async (a, b, ask, clock) => {
+    a.timestamp = BEGIN_S - 3600;
     b.head = 200;
     assert.equal(await ask(), "b");
-    assert.equal(endpoints.highest, 200n);
     a.head = 199;
     clock.advance(20_000);
     assert.equal(await ask(), "a");
   }));
+
+Deno.test("an endpoint that names a block far ahead does not become the only one asked", () =>
+  withEndpoints(async (_a, b, ask, clock) => {
+    assert.equal(await ask(), "a");
+    b.head = 2 ** 50;
+    for (let i = 0; i < 3; i++) {
+      clock.advance(60_000);
+      assert.equal(await ask(), "a");
+    }
+  }));
+
+Deno.test("an endpoint whose newest block is of the future, or further on than a chain can be, is passed over", async (test) => {
+  await test.step("of the future", () =>
+    withEndpoints(async (a, _b, ask) => {
+      a.timestamp = BEGIN_S + 3600;
+      assert.equal(await ask(), "b");
+    }));
+  await test.step("further on than it can be", () =>
+    withEndpoints(async (a, _b, ask, clock) => {
+      assert.equal(await ask(), "a");
+      a.head = 2 ** 50;
+      clock.advance(20_000);
+      assert.equal(await ask(), "b");
+      a.head = 102;
+      clock.advance(20_000);
+      assert.equal(await ask(), "a");
+    }));
+});
 
 Deno.test("an endpoint that answers nonsense is passed over; an answer about the question is not", () =>
   withEndpoints(async (_a, _b, _ask, _clock, endpoints) => {
