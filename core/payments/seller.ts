@@ -13,7 +13,7 @@ import { LloomError } from "../errors.ts";
 import type { SignedVoucher } from "../ports.ts";
 import type { Keccak256 } from "../signing/encode.ts";
 import type { ChannelTerms, Voucher } from "../signing/typed_data.ts";
-import { type Amount, type Cost, toAmount } from "./amounts.ts";
+import { type Amount, type Cost, toAmount, toCost } from "./amounts.ts";
 import { type Channel, type ChannelView, hasRoom } from "./channel.ts";
 import { appendLeaf, leafOf, rootOf } from "./merkle.ts";
 
@@ -82,7 +82,7 @@ export interface SellerLookup {
   readonly request: (requestHash: Hash) => SellerRequest | undefined;
 }
 
-/** A channel that a client presented, as the chain has it. */
+/** A channel that a client presented, as the chain has it: what is settled pays for nothing more. */
 export function newSellerChannel(
   channelId: Hash,
   terms: ChannelTerms,
@@ -92,7 +92,7 @@ export function newSellerChannel(
     ...view,
     channelId,
     terms,
-    spent: 0n,
+    spent: toCost(view.settled),
     inFlight: 0n,
     reserved: 0n,
     peaks: [],
@@ -103,9 +103,13 @@ export function newSellerChannel(
   };
 }
 
-/** A channel as the chain has it now. */
+/** A channel as the chain has it now. What vouchers settled that are not here, after a loss, is spent. */
 export function viewedBySeller(channel: SellerChannel, view: ChannelView): SellerChannel {
-  return { ...channel, ...view };
+  const viewed = { ...channel, ...view };
+  const { spent, inFlight, voucher } = channel;
+  if (view.settled <= (voucher?.voucher.cumulativeAmount ?? 0n)) return viewed;
+  const settled = toCost(view.settled) - inFlight;
+  return settled > spent ? { ...viewed, spent: settled } : viewed;
 }
 
 /** What the contract would pay for the best voucher: never more than the deposit. */

@@ -114,3 +114,36 @@ Deno.test("who offers more than the price asked leaves no more requests unpaid",
   }, code("payment_required"));
   assert.ok(left <= 4, `${left} requests`);
 });
+
+Deno.test("what the chain has settled pays for nothing again, where the account was lost or is an old copy", () => {
+  const terms = { prepay: 0n, step: STEP };
+  const admit = (channel: seller.SellerChannel, amount: bigint, paid: bigint) =>
+    seller.admit(
+      channel,
+      { requestHash: hashOf(1), maxCost: toCost(1000n) },
+      paying(amount, toCost(paid)),
+      terms,
+      LOOKUP,
+    );
+  const settled = { ...VIEW, settled: 900n };
+  const lost = seller.newSellerChannel(CHANNEL, TERMS, settled);
+  const copy = new Client();
+  copy.buy(toCost(300n));
+  const restored = seller.viewedBySeller(copy.channel, settled);
+  for (const channel of [lost, restored]) {
+    assert.throws(() => admit(channel, 900n, 1n), code("voucher_invalid"));
+    const { channel: after } = admit(channel, 907n, 7n);
+    assert.equal(seller.redeemable(after), 7n);
+    assert.equal(after.spent, toCost(900n));
+  }
+});
+
+Deno.test("what was redeemed by vouchers at hand changes nothing of what is spent", () => {
+  const client = new Client();
+  client.end(client.ask(paying(50n, toCost(50n)), toCost(50n)), toCost(20n));
+  const before = client.channel;
+  assert.deepEqual(seller.viewedBySeller(before, { ...VIEW, settled: 50n }), {
+    ...before,
+    settled: 50n,
+  });
+});
