@@ -200,6 +200,8 @@ export class Wallet {
   }
 
   async #record(receipt: Receipt, body: Uint8Array, startedMs: number): Promise<void> {
+    const { keepContent } = this.#options.payments;
+    if (receipt.payment !== undefined && !keepContent) return;
     const store = await this.ledger();
     const { requestHash, salt, content, response } = receipt;
     let id = toHex(crypto.getRandomValues(new Uint8Array(16))).slice(2);
@@ -215,7 +217,7 @@ export class Wallet {
       if (purchase === undefined) throw new LloomError("internal", "keep request: it is unknown");
       id = purchase.id;
     }
-    if (this.#options.payments.keepContent) recorded.push(store.keep(id, { body, content }));
+    if (keepContent) recorded.push(store.keep(id, { body, content }));
     await Promise.all(recorded);
   }
 }

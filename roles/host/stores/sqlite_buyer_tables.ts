@@ -195,10 +195,10 @@ export class SqliteBuyerTables implements BuyerTables {
       `SELECT ${PURCHASE.names} FROM purchase
         WHERE ?1 IS NULL OR n < (SELECT n FROM purchase WHERE id = ?1) ORDER BY n DESC LIMIT ?2`,
     );
-    // What begins with a text is what is neither before it nor, cut to its length, after it.
+    // What begins with a text lies between it and itself with the last of all characters.
     this.#find = prepare(
       `SELECT ${PURCHASE.names} FROM purchase WHERE n IN (
-          SELECT n FROM purchase WHERE id >= ?1 AND substr(id, 1, length(?1)) = ?1
+          SELECT n FROM purchase WHERE id BETWEEN ?1 AND ?1 || char(1114111)
           UNION SELECT n FROM purchase WHERE request_hash BETWEEN ?2 AND ?3)
         ORDER BY n DESC LIMIT ?4`,
     );
