@@ -2,7 +2,7 @@
 import type { Address, Hash } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import type { Clock, Verifier } from "../ports.ts";
-import { CHANNEL_RATE, MAX_CHANNEL_READS } from "../protocol/limits.ts";
+import { CHANNEL_RATE, MAX_CHANNEL_READS, STRANGE_CHANNEL_RATE } from "../protocol/limits.ts";
 import { QueryRates } from "../registry/query_rates.ts";
 import type { ChannelTerms } from "../signing/typed_data.ts";
 import type { Amount, Cost } from "./amounts.ts";
@@ -46,10 +46,10 @@ export interface CashierComponents {
   /** Times what is known. */
   readonly clock: Pick<Clock, "now">;
   /**
-   * Unix milliseconds up to which somebody else keeps the store's channels as the chain has them
-   * (the settler). @default nobody does
+   * Unix milliseconds up to which somebody else (the settler) keeps a channel as the chain has it
+   * that was read at `viewedMs`. @default nobody does
    */
-  readonly watchedMs?: () => number;
+  readonly watchedMs?: (viewedMs: number) => number;
 }
 
 /** A cashier over channels. */
@@ -84,12 +84,16 @@ const MAX_VIEW_AGE_MS = 300_000;
 const READ_AGAIN_MS = 3_000;
 /** Channels whose last view is remembered; the oldest are forgotten, and read again. */
 const MAX_VIEWS = 16_384;
+/** Whose rate it is that all clients share. */
+const EVERYBODY = "*";
 
 class LedgerCashier implements ChannelCashier {
   readonly terms: PaymentTerms;
   readonly #options: CashierOptions;
   readonly #components: CashierComponents;
   readonly #rates: QueryRates;
+  /** Of all clients together: a key costs nothing. */
+  readonly #strangers: QueryRates;
   /** When each channel was last read from the chain, the oldest first. */
   readonly #viewedMs = new Map<Hash, number>();
   readonly #reading = new Map<Hash, Promise<void>>();
@@ -99,6 +103,7 @@ class LedgerCashier implements ChannelCashier {
     this.#options = options;
     this.#components = components;
     this.#rates = new QueryRates(CHANNEL_RATE, components);
+    this.#strangers = new QueryRates(STRANGE_CHANNEL_RATE, components);
   }
 
   async admit(priced: PricedRequest): Promise<Tab> {
@@ -156,7 +161,7 @@ class LedgerCashier implements ChannelCashier {
   async #beSure(channelId: Hash, terms: ChannelTerms, client: Address): Promise<void> {
     const viewedMs = this.#viewedMs.get(channelId);
     if (viewedMs !== undefined) {
-      const sureMs = Math.max(viewedMs, this.#components.watchedMs?.() ?? 0);
+      const sureMs = Math.max(viewedMs, this.#components.watchedMs?.(viewedMs) ?? 0);
       if (this.#components.clock.now() - sureMs <= MAX_VIEW_AGE_MS) return;
     }
     await this.#read(channelId, terms, client);
@@ -180,9 +185,12 @@ class LedgerCashier implements ChannelCashier {
 
   async #view(channelId: Hash, terms: ChannelTerms): Promise<void> {
     const { store, chain, clock } = this.#components;
+    let known = await store.channel(channelId);
+    if (known === undefined) this.#strangers.take(EVERYBODY, 1, "read channel");
     const view = await chain.channel(channelId);
-    if (await store.channel(channelId) !== undefined) await store.viewChannel(channelId, view);
-    else await store.addChannel(this.#accepted(channelId, terms, view));
+    known = await store.channel(channelId);
+    if (known === undefined) await store.addChannel(this.#accepted(channelId, terms, view));
+    else await store.viewChannel(channelId, notOpenedAgain(known, view));
     this.#viewedMs.delete(channelId);
     this.#viewedMs.set(channelId, clock.now());
     if (this.#viewedMs.size > MAX_VIEWS) {
@@ -254,6 +262,11 @@ class LedgerTab implements Tab {
       throw new LloomError("voucher_invalid", "take voucher: not signed by its channel's signer");
     }
   }
+}
+
+/** Who watches the chain hears that a channel closes before that is confirmed, and takes it back alone. */
+function notOpenedAgain({ status, closesAt }: SellerChannel, view: ChannelView): ChannelView {
+  return status === "closing" && view.status === "open" ? { ...view, status, closesAt } : view;
 }
 
 function unusable(why: string): LloomError {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ManualClock } from "../../tests/support/manual_clock.ts";
 import type { Hash } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
-import { CHANNEL_RATE, MAX_CHANNEL_READS } from "../protocol/limits.ts";
+import { CHANNEL_RATE, MAX_CHANNEL_READS, STRANGE_CHANNEL_RATE } from "../protocol/limits.ts";
 import { createSigner, noblePrimitives } from "../signing/mod.ts";
 import type { ChannelTerms, Voucher } from "../signing/typed_data.ts";
 import { toCost } from "./amounts.ts";
@@ -261,4 +261,34 @@ Deno.test("a consent is the last act on a channel: no later voucher can make it 
   );
   assert.equal((await store.channel(channelId))?.voucher?.voucher.cumulativeAmount, 60n);
   assert.equal((await cashier.consent(terms, client.address)).finalAmount, 60n);
+});
+
+Deno.test("keys made up by the thousand have the chain asked at one rate, which known channels do not share", async () => {
+  const { chain, clock, cashier } = world();
+  const known = termsOf(1n);
+  chain.set(channelIdOf(known), { status: "open", deposit: 1000n });
+  await (await cashier.admit(await priced(known))).close(0n);
+  clock.advance(300_001);
+  for (let i = 0; i < STRANGE_CHANNEL_RATE.burst + 5; i++) {
+    const signer = `0x${i.toString(16).padStart(40, "0")}` as const;
+    const wanted = i < STRANGE_CHANNEL_RATE.burst ? "channel_unusable" : "rate_limited";
+    await assert.rejects(cashier.admit(await priced(termsOf(0n, { signer }))), code(wanted));
+  }
+  assert.equal(chain.done.length, 1 + STRANGE_CHANNEL_RATE.burst);
+  await cashier.admit(await priced(known));
+  assert.equal(chain.done.length, 2 + STRANGE_CHANNEL_RATE.burst);
+});
+
+Deno.test("a channel that is known to close is not open again for a chain that has not confirmed it", async () => {
+  const { chain, clock, cashier, store } = world();
+  const terms = termsOf(1n);
+  const channelId = channelIdOf(terms);
+  const open = chain.set(channelId, { status: "open", deposit: 1000n });
+  await (await cashier.admit(await priced(terms))).close(0n);
+  await store.viewChannel(channelId, { ...open, status: "closing", closesAt: 9 });
+  clock.advance(300_001);
+  chain.set(channelId, { settled: 5n });
+  await assert.rejects(cashier.admit(await priced(terms)), code("channel_unusable"));
+  const { status, closesAt, settled } = (await store.channel(channelId))!;
+  assert.deepEqual([status, closesAt, settled], ["closing", 9, 5n]);
 });

@@ -44,6 +44,8 @@ export const MAX_CLOSE_STREAMS_PER_PEER = 2;
  * is a question to a node that may be paid by the question, or a signature and a write to the disk.
  */
 export const CHANNEL_RATE = { burst: 10, perSecond: 0.2 } as const;
+/** The same for channels that it does not know yet, of all clients together: names cost nothing. */
+export const STRANGE_CHANNEL_RATE = { burst: 200, perSecond: 5 } as const;
 /** Channels that an executor looks up on the chain at once. */
 export const MAX_CHANNEL_READS = 16;
 /** Longest wait that a peer may ask for: a day. */

@@ -43,7 +43,7 @@ export class QueryRates {
     const fullAt = Math.max(now, this.#fullAt.get(peer) ?? now) + cost * eachMs;
     const waitMs = fullAt - now - burst * eachMs;
     if (waitMs > 0) {
-      throw new LloomError("rate_limited", `${action}: too many from this peer`, {
+      throw new LloomError("rate_limited", `${action}: asked too often`, {
         retryAfterMs: Math.ceil(waitMs),
       });
     }
