@@ -4,142 +4,18 @@ import { type Completion, textOf } from "@lloom/client";
 import { toHex } from "@lloom/core/bytes";
 import type { ErrorCode } from "@lloom/core/errors";
 import { generateIdentity } from "@lloom/core/identity";
-import { createNode, type FrameStream, type LloomNode } from "@lloom/core/net";
 import {
-  decodeClientFrame,
   encodeAccept,
-  encodeAnnouncement,
   encodeDelta,
   encodeReceipt,
   encodeReject,
-  encodeSignedAnnouncement,
-  encodeTrailer,
-  LLM_PROTOCOL,
-  MAX_QUERY_BYTES,
-  MAX_REQUEST_FRAME_BYTES,
   MAX_RESPONSE_BYTES,
-  type OpenFrame,
-  REGISTRY_PROTOCOL,
 } from "@lloom/core/protocol";
-import { acceptAnnouncement, Registry, RegistryServer } from "@lloom/core/registry";
 import { createSigner, type LlmResponseCommitment, noblePrimitives } from "@lloom/core/signing";
-import { systemClock } from "@lloom/host";
 import { keccak_256 } from "@noble/hashes/sha3";
 import { chat } from "../support/asking.ts";
-import { offer, verifier } from "../support/executor.ts";
-import { LOOPBACK, Network, PROCESS_TEST } from "../support/network.ts";
-
-const bytes = (text: string) => new TextEncoder().encode(text);
-const line = (content: string) =>
-  bytes(`{"choices":[{"index":0,"delta":{"content":"${content}"},"finish_reason":null}]}\n`);
-const ANSWER = line("yes");
-const TRAILER = encodeTrailer({
-  finish: "stop",
-  promptTokens: 1,
-  completionTokens: 1,
-  countedBy: "backend",
-});
-
-/** One request as the hostile executor has it in hand. */
-interface Asked {
-  readonly open: OpenFrame;
-  readonly requestHash: `0x${string}`;
-  readonly client: `0x${string}`;
-  readonly stream: FrameStream;
-  /** A receipt with an honest executor's content but for `change`, signed by this executor. */
-  receipt(change?: Partial<LlmResponseCommitment>): Promise<Uint8Array>;
-}
-
-/** An executor in this process that announces itself like any other, and answers as the test says. */
-class HostileExecutor implements AsyncDisposable {
-  #behave: (asked: Asked) => Promise<void> | void = () => {};
-
-  private constructor(readonly node: LloomNode) {}
-
-  static async start(): Promise<HostileExecutor> {
-    const identity = generateIdentity();
-    const key = identity.exportPrivateKey();
-    const signer = createSigner(noblePrimitives, {}, key);
-    const node = await createNode(
-      { listen: [LOOPBACK], dht: "server", loopbackOnly: true },
-      { privateKey: key, clock: systemClock },
-    );
-    const executor = new HostileExecutor(node);
-    const registry = new Registry({}, { clock: systemClock });
-    const queries = new RegistryServer({}, { registry, clock: systemClock });
-    await node.handle(REGISTRY_PROTOCOL, (stream) => queries.serve(stream), {
-      maxFrameBytes: MAX_QUERY_BYTES,
-    });
-    await node.handle(LLM_PROTOCOL, async (stream) => {
-      for (let message; (message = await stream.next()) !== undefined;) {
-        const open = decodeClientFrame(message);
-        if (open.type !== "open") return;
-        const { client, requestHash } = await verifier.verifyRequest(
-          open.request,
-          open.body,
-          open.salt,
-        );
-        const { model, inboundPrice, outboundPrice } = open.request.commitment;
-        await executor.#behave({
-          open,
-          client,
-          requestHash,
-          stream,
-          receipt: async (change) =>
-            encodeReceipt({
-              trailer: TRAILER,
-              response: await signer.signResponse({
-                requestHash,
-                client,
-                model,
-                contentHash: toHex(keccak_256.create().update(ANSWER).update(TRAILER).digest()),
-                inboundTokens: 1,
-                outboundTokens: 1,
-                inboundPrice,
-                outboundPrice,
-                timestamp: BigInt(Math.floor(Date.now() / 1000)),
-                success: true,
-                ...change,
-              }, open.request.commitment.channelId),
-            }),
-        });
-      }
-    }, { maxFrameBytes: MAX_REQUEST_FRAME_BYTES });
-    await node.start();
-    const timestamp = Date.now();
-    const { peerId, address } = identity;
-    const body = encodeAnnouncement({
-      kind: "initial",
-      peerId,
-      executor: address,
-      multiaddrs: node.multiaddrs(),
-      models: [offer({ id: "mock-model", inboundPrice: 0n, outboundPrice: 0n })],
-      load: { active: 0, queued: 0, capacity: 1 },
-      timestamp,
-      sequence: 1n,
-    });
-    const signature = await signer.signAnnouncement(
-      { peerId, timestamp: BigInt(timestamp), sequence: 1n },
-      body,
-    );
-    const judged = await acceptAnnouncement(encodeSignedAnnouncement({ body, signature }), {
-      verifier,
-      clock: systemClock,
-      registry,
-    });
-    assert.equal(judged.verdict, "accept");
-    return executor;
-  }
-
-  /** How it answers from now on. */
-  answers(behave: (asked: Asked) => Promise<void> | void): void {
-    this.#behave = behave;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.node.stop();
-  }
-}
+import { ANSWER, type Asked, HostileExecutor, line, TRAILER } from "../support/hostile_executor.ts";
+import { Network, PROCESS_TEST } from "../support/network.ts";
 
 let network: Network;
 let hostile: HostileExecutor;
@@ -299,7 +175,7 @@ Deno.test({
   fn: async () => {
     hostile.answers(({ requestHash, stream }) => {
       stream.send(encodeAccept({ requestHash }));
-      stream.send(encodeDelta({ lines: bytes("no json\n") }));
+      stream.send(encodeDelta({ lines: new TextEncoder().encode("no json\n") }));
     });
     const completion = await complete();
     await assert.rejects(read(completion), { code: "frame_malformed" });
