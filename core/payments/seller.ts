@@ -4,8 +4,9 @@
  *
  * A request is `open` while it is served, and `settling` once its receipt is signed and not all is
  * paid. It ends as `done`, as `unpaid` (with a receipt, and something missing), as `broken` (without
- * a receipt) or as `refused` (nothing is owed). A voucher counts for the whole channel; which part of
- * it counts for which request is what its client says, as long as all of that is covered.
+ * a receipt) or as `refused` (nothing is owed, and nothing is kept of it). A voucher counts for the
+ * whole channel; which part of it counts for which request is what its client says, as long as all of
+ * that is covered.
  * @module
  */
 import type { Hash } from "../bytes.ts";

@@ -2,6 +2,7 @@
 import { ZERO_HASH } from "@lloom/core/bytes";
 import {
   type BuyerStore,
+  KEPT_MS,
   MAX_KEPT_BYTES,
   rootOfProof,
   type SellerStore,
@@ -292,7 +293,7 @@ export function testSellerStore(
     await store.settle(hashOf("unpaid"), receipt("unpaid", toCost(8n)), START_MS);
     await store.recover(START_MS + 1);
     const states = (await store.sales({ limit: 9 })).map(({ state }) => state);
-    assert.deepEqual(states, ["unpaid", "broken", "refused"]);
+    assert.deepEqual(states, ["unpaid", "broken"]);
     const channel = await store.channel(ID);
     assert.deepEqual(
       [channel?.reserved, channel?.inFlight, channel?.spent, channel?.unpaid],
@@ -303,6 +304,41 @@ export function testSellerStore(
     assert.equal(await store.consent(ID), 10n);
     assert.equal((await store.channel(ID))?.consented, true);
     await close();
+  });
+
+  test(`${name}: requests that owe nothing leave nothing, however many they are`, async (store) => {
+    const nothing = { paid: 0n, first: 0, receipts: [] };
+    await store.addChannel(sellerChannel("a", 100n));
+    const before = await store.channel(ID);
+    for (let i = 0; i < 20; i++) {
+      await store.admit(ID, sale(`r${i}`, 60n), nothing, TERMS);
+      await store.close(hashOf(`r${i}`), 0n, START_MS);
+    }
+    assert.deepEqual(await store.sales({ limit: 99 }), []);
+    assert.deepEqual(await store.channel(ID), before);
+  });
+
+  test(`${name}: what ended long ago is forgotten once its channel is closed, and not before`, async (store) => {
+    const nothing = { paid: 0n, first: 0, receipts: [] };
+    for (const channel of ["a", "b"]) await store.addChannel(sellerChannel(channel, 1000n));
+    const serve = async (channel: string, id: string, nowMs: number) => {
+      await store.admit(channelId(channel), { ...sale(id, 1n), nowMs }, nothing, TERMS);
+      await store.close(hashOf(id), 1n, nowMs);
+    };
+    for (const [i, channel] of ["a", "b", "a"].entries()) {
+      await serve(channel, `${channel}${i}`, START_MS + i);
+    }
+    const left = async () =>
+      (await store.sales({ limit: 9 })).map(({ requestHash }) => requestHash);
+    const hashes = (...ids: string[]) => ids.map((id) => hashOf(id));
+    const later = START_MS + 2 + KEPT_MS;
+    await serve("b", "b3", later);
+    assert.deepEqual(await left(), hashes("b3", "a2", "b1", "a0"));
+    await store.viewChannel(ID, view(1000n, { status: "closed" }));
+    await serve("b", "b4", later + HOUR_MS - 1);
+    assert.equal((await left()).length, 5);
+    await serve("b", "b5", later + HOUR_MS);
+    assert.deepEqual(await left(), hashes("b5", "b4", "b3", "b1"));
   });
 
   test(`${name}: what can be redeemed is known, and since when`, async (store) => {

@@ -76,6 +76,19 @@ export class JournaledMap<K, V> {
     this.set(key, change(value));
   }
 
+  /** Removes a key; nothing if it is not there. */
+  delete(key: K): void {
+    const value = this.#map.get(key);
+    if (value === undefined) return;
+    const place = [...this.#map.keys()].indexOf(key);
+    this.#map.delete(key);
+    this.#record(() => {
+      const later = [...this.#map].slice(place);
+      for (const [other] of later) this.#map.delete(other);
+      for (const [other, its] of [[key, value] as const, ...later]) this.#map.set(other, its);
+    });
+  }
+
   /** Keys and values, the oldest first. */
   entries(): readonly (readonly [K, V])[] {
     return [...this.#map];

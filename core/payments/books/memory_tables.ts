@@ -89,6 +89,14 @@ export function memorySellerTables(journal: Journal): SellerTables {
     },
     putRequest: (request, endedMs) =>
       sales.update(request.requestHash, (sale) => ended(request, sale.endedMs ?? endedMs)(sale)),
+    removeRequest: (requestHash) => sales.delete(requestHash),
+    prune(beforeMs, limit): number {
+      const old = sales.values().filter(({ channelId, endedMs }) =>
+        accounts.get(channelId)?.channel.status === "closed" && (endedMs ?? beforeMs) < beforeMs
+      ).sort((a, b) => a.endedMs! - b.endedMs!).slice(0, limit);
+      for (const { requestHash } of old) sales.delete(requestHash);
+      return old.length;
+    },
     putReceipt: (hash, receipt) => sales.update(hash, withReceipt(receipt)),
     unfinished: () =>
       sales.values().filter(({ state }) => state === "open" || state === "settling"),

@@ -24,9 +24,18 @@ export function createSellerBook(tables: SellerTables, keccak256: Keccak256): Bo
   return new SellerBook(tables, keccak256);
 }
 
+/** Requests on a closed channel are kept so long, as evidence and for sums: 90 days, in milliseconds. */
+export const KEPT_MS = 90 * 86_400_000;
+/** Between two looks for older ones, in milliseconds. */
+const PRUNE_EACH_MS = 3_600_000;
+/** The most that are forgotten at once: what waits for the same commit must not wait long. */
+const MAX_PRUNED = 1000;
+
 class SellerBook implements Book<SellerStore> {
   readonly #tables: SellerTables;
   readonly #keccak256: Keccak256;
+  /** When old requests were last looked for. */
+  #prunedMs = 0;
 
   constructor(tables: SellerTables, keccak256: Keccak256) {
     this.#tables = tables;
@@ -69,6 +78,7 @@ class SellerBook implements Book<SellerStore> {
     if (this.#tables.request(requestHash) !== undefined) {
       throw new LloomError("request_replayed", "admit request: it was admitted before");
     }
+    this.#prune(nowMs);
     const account = this.#account(channelId);
     const wanted = { requestHash, maxCost };
     const change = seller.admit(account.channel, wanted, taken, terms, this.#lookup(channelId));
@@ -146,8 +156,16 @@ class SellerBook implements Book<SellerStore> {
     this.#tables.putAccount(accountOf(account, channel, isNew ? nowMs : account.voucherMs));
     for (const request of requests) {
       const isOver = request.state !== "open" && request.state !== "settling";
-      this.#tables.putRequest(request, isOver ? nowMs : undefined);
+      // Nothing is owed for it, and its nonce refuses it from now on: whoever asks costs no disk.
+      if (request.state === "refused") this.#tables.removeRequest(request.requestHash);
+      else this.#tables.putRequest(request, isOver ? nowMs : undefined);
     }
+  }
+
+  #prune(nowMs: number): void {
+    if (nowMs - this.#prunedMs < PRUNE_EACH_MS) return;
+    // While there are more, each admission forgets some.
+    if (this.#tables.prune(nowMs - KEPT_MS, MAX_PRUNED) < MAX_PRUNED) this.#prunedMs = nowMs;
   }
 
   #lookup(channelId: Hash): seller.SellerLookup {
@@ -201,7 +219,7 @@ const NOTHING: Takings = {
 
 /** Counts as its channel does: see `seller.closeTab`. */
 function withSale(sum: Takings, { response, paid, cost, state }: Sale): Takings {
-  const charged = state === "refused" ? 0n : state === "broken" || paid < cost ? paid : cost;
+  const charged = state === "broken" || paid < cost ? paid : cost;
   return {
     requests: sum.requests + 1,
     inboundTokens: sum.inboundTokens + (response?.commitment.inboundTokens ?? 0),

@@ -96,6 +96,13 @@ export interface SellerTables {
   request(requestHash: Hash): SellerRequest | undefined;
   /** Replaces the money of a request. @param endedMs unix milliseconds, once it is over; the first counts */
   putRequest(request: SellerRequest, endedMs?: number): void;
+  /** Forgets a request. */
+  removeRequest(requestHash: Hash): void;
+  /**
+   * Forgets requests on closed channels that ended before a time (unix milliseconds), the oldest first.
+   * @returns how many
+   */
+  prune(beforeMs: number, limit: number): number;
   /** Adds what the executor signed. */
   putReceipt(requestHash: Hash, receipt: PaidReceipt): void;
   /** Requests that are not over. */

@@ -132,6 +132,8 @@ export class SqliteSellerTables implements SellerTables {
   readonly #addSale: StatementSync;
   readonly #request: StatementSync;
   readonly #putRequest: StatementSync;
+  readonly #removeRequest: StatementSync;
+  readonly #prune: StatementSync;
   readonly #putReceipt: StatementSync;
   readonly #unfinished: StatementSync;
   readonly #sales: StatementSync;
@@ -151,6 +153,11 @@ export class SqliteSellerTables implements SellerTables {
     this.#putRequest = prepare(
       `UPDATE sale SET state = ?, paid = ?, cost = ?, response_hash = ?, leaf_index = ?,
         ended_ms = coalesce(ended_ms, ?) WHERE request_hash = ?`,
+    );
+    this.#removeRequest = prepare("DELETE FROM sale WHERE request_hash = ?");
+    this.#prune = prepare(
+      `DELETE FROM sale WHERE n IN (SELECT sale.n FROM sale JOIN channel USING (channel_id)
+        WHERE ended_ms < ? AND status = 'closed' ORDER BY ended_ms LIMIT ?)`,
     );
     this.#putReceipt = prepare(
       "UPDATE sale SET response = ?, response_hash = ? WHERE request_hash = ?",
@@ -213,6 +220,14 @@ export class SqliteSellerTables implements SellerTables {
     const response = responseHash === undefined ? null : fromHex(responseHash);
     const money = [state, String(paid), String(cost), response, leafIndex ?? null];
     this.#putRequest.run(...money, endedMs ?? null, fromHex(requestHash));
+  }
+
+  removeRequest(requestHash: Hash): void {
+    this.#removeRequest.run(fromHex(requestHash));
+  }
+
+  prune(beforeMs: number, limit: number): number {
+    return Number(this.#prune.run(beforeMs, limit).changes);
   }
 
   putReceipt(requestHash: Hash, { response, responseHash }: PaidReceipt): void {
