@@ -25,7 +25,7 @@ const MAX_READS = 8;
 /**
  * Reads again what an event is about. No block is remembered across restarts: what happened before is
  * asked of the channels themselves, of those with something to redeem at once, of the others when
- * they are used (`cashier.ts`).
+ * they are used (`cashier.ts`). A watch that is cut off goes on where it was.
  */
 export class ChannelWatch {
   readonly #components: ChannelWatchComponents;
@@ -35,6 +35,10 @@ export class ChannelWatch {
   /** Channels that are read once more when a block is final: until then, it may be undone. */
   readonly #recent = new Map<Hash, bigint>();
   #final = -1n;
+  /** The next block whose events are to be heard of. */
+  #next: bigint | undefined;
+  /** Since when no event was missed, and until when. */
+  #sinceMs = Infinity;
   #watchedMs = 0;
   #reading: Promise<void> = Promise.resolve();
 
@@ -44,9 +48,12 @@ export class ChannelWatch {
     this.#components = components;
   }
 
-  /** Unix milliseconds up to which the store has what the chain said of its channels; 0 before it is known. */
-  get watchedMs(): number {
-    return this.#stale.size === 0 ? this.#watchedMs : 0;
+  /**
+   * Unix milliseconds up to which the store has a channel as the chain has it that was read at
+   * `viewedMs`; 0 if that is not known.
+   */
+  watchedMs(viewedMs: number): number {
+    return this.#stale.size === 0 && viewedMs >= this.#sinceMs ? this.#watchedMs : 0;
   }
 
   /**
@@ -58,10 +65,17 @@ export class ChannelWatch {
     while (!signal.aborted) {
       try {
         const { number } = await chain.head();
-        await this.read((await store.redeemable()).map(({ channel }) => channel.channelId));
-        this.#watchedMs = clock.now();
+        if (this.#next === undefined || this.#next > number + 1n) {
+          // What lies between is not known, or what was told before was false.
+          this.#next = undefined;
+          this.#sinceMs = Infinity;
+          const sinceMs = clock.now();
+          await this.read((await store.redeemable()).map(({ channel }) => channel.channelId));
+          this.#next = number;
+          this.#sinceMs = this.#watchedMs = sinceMs;
+        }
         await onChange();
-        await chain.watch(number, async (events, upTo) => {
+        await chain.watch(this.#next, async (events, upTo) => {
           await this.#note(events, upTo);
           if (this.#stale.size > 0) await onChange();
         }, signal);
@@ -104,6 +118,7 @@ export class ChannelWatch {
       this.#recent.set(channelId, blockNumber);
     }
     this.#final = upTo;
+    this.#next = upTo + 1n;
     this.#watchedMs = clock.now();
   }
 

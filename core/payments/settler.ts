@@ -96,8 +96,8 @@ export class Settler {
   }
 
   /** {@linkcode ChannelWatch.watchedMs} */
-  get watchedMs(): number {
-    return this.#watch.watchedMs;
+  watchedMs(viewedMs: number): number {
+    return this.#watch.watchedMs(viewedMs);
   }
 
   /** Begins to watch the chain, and to redeem. */

@@ -292,12 +292,12 @@ Deno.test("what happened while nobody watched is found at the start, and when th
   one.start();
   await turns();
   assert.equal(redeemer.sent.size, 0);
-  assert.equal(one.watchedMs, 0);
+  assert.equal(one.watchedMs(Infinity), 0);
   chain.down = false;
   clock.advance(15_000);
   await turns();
   assert.ok(chain.isWatched);
-  assert.equal(one.watchedMs, clock.now());
+  assert.equal(one.watchedMs(Infinity), clock.now());
   assert.deepEqual([...redeemer.sent.values()].map(({ close }) => close), [true]);
   await one.stop(1000);
 });

@@ -128,7 +128,7 @@ export class Till {
       chain: this.#parts.access.reader,
       verifier: crypto,
       clock,
-      watchedMs: () => this.settler.watchedMs,
+      watchedMs: (viewedMs) => this.settler.watchedMs(viewedMs),
     });
     this.settler.start();
     this.#started = true;

@@ -136,7 +136,7 @@ export class ExecutorNode {
     const verifier = slowVerifier(this.#verifier, scheduler, life);
     const cashier = createCashier(
       { terms: this.payment, executor: this.address, minDeposit: 1n },
-      { store, chain, verifier, clock, watchedMs: () => settler.watchedMs },
+      { store, chain, verifier, clock, watchedMs: (viewedMs) => settler.watchedMs(viewedMs) },
     );
     const inference = createModelLlm(scheduler, life, this.lie);
     const offer = { id: "m", backend: "sim", features: [], available: true, ...this.prices };

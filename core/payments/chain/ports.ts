@@ -114,6 +114,8 @@ export interface ChainReader {
   /**
    * Follows the channels until aborted: each event once it is seen, and again as `removed` if a
    * reorganization undoes it. While no endpoint answers, it waits and goes on.
+   * @throws {LloomError} `chain_unavailable` if the chain turns out to end before blocks that were
+   * read already: what was told of them may be false, and events may have been missed
    * @param fromBlock the first block that is looked at
    * @param onEvents awaited; `upTo` is the newest final block, to resume behind after a restart.
    * Events after it come again then.

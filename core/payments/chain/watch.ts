@@ -13,6 +13,8 @@ const log = getLogger(["lloom", "chain"]);
 const MAX_RANGE = 1000n;
 /** Newest blocks that are always read again: an endpoint may know of a block before its events. */
 const READ_AGAIN = 12n;
+/** Looks in a row at a chain that ends before what was read already, until that is believed. */
+const LOOKS_TO_BELIEVE = 5;
 
 /** Where events come from. */
 export interface EventSource {
@@ -30,7 +32,11 @@ export interface EventSource {
   ): Promise<{ readonly events: readonly ChannelEvent[]; readonly head: bigint }>;
 }
 
-/** See `ChainReader.watch`. @param pause waits, or until aborted */
+/**
+ * See `ChainReader.watch`.
+ * @param pause waits, or until aborted
+ * @throws {LloomError} `chain_unavailable` if the chain keeps ending before what was read already
+ */
 export async function watchEvents(
   source: EventSource,
   fromBlock: bigint,
@@ -43,6 +49,7 @@ export async function watchEvents(
   let from = fromBlock;
   let upTo = fromBlock - 1n;
   let range = MAX_RANGE;
+  let contradicted = 0;
   while (!signal.aborted) {
     const to = from + range - 1n;
     let answer: Awaited<ReturnType<EventSource["events"]>>;
@@ -57,6 +64,14 @@ export async function watchEvents(
     }
     if (range < MAX_RANGE) range *= 2n;
     const seen = to < answer.head ? to : answer.head;
+    // An endpoint that lags says so for a while; if all keep saying it, a false one told of more.
+    contradicted = answer.head + 1n < from ? contradicted + 1 : 0;
+    if (contradicted >= LOOKS_TO_BELIEVE) {
+      throw new LloomError(
+        "chain_unavailable",
+        "read events: the chain ends before blocks that were read already",
+      );
+    }
     if (seen >= from) {
       const found = new Map(answer.events.map((event) => [keyOf(event), event]));
       const undone = [...recent.values()].filter((event) =>
@@ -76,7 +91,8 @@ export async function watchEvents(
       from = larger(from, smaller(seen + 1n, answer.head - again + 1n));
       recent = new Map([...recent].filter(([, { blockNumber }]) => blockNumber >= from));
     }
-    if (seen >= answer.head) await pause(source.pollMs);
+    // Between two ranges as well: a false newest block may be any number of them away.
+    await pause(source.pollMs);
   }
 }
 

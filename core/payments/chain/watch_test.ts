@@ -120,7 +120,7 @@ Deno.test("whoever follows the events knows exactly those of the chain, whatever
               }
               stop.abort();
             }
-            if (steady >= 4) stop.abort();
+            if (steady >= 20) stop.abort();
             return Promise.resolve();
           },
         );
@@ -145,4 +145,29 @@ Deno.test("what a consumer throws ends the watch", async () => {
     () => Promise.resolve(),
   );
   await assert.rejects(watch, fault);
+});
+
+Deno.test("a false newest block far ahead is not read towards without a pause, and given up once the chain keeps ending before", async () => {
+  let head = 1000n;
+  let asked = 0;
+  let pauses = 0;
+  const source: EventSource = {
+    pollMs: 1,
+    confirmations: 1,
+    events() {
+      asked++;
+      head = asked > 10 && asked <= 20 ? 2n ** 40n : 1000n + BigInt(asked);
+      return Promise.resolve({ events: [], head });
+    },
+  };
+  const watch = watchEvents(
+    source,
+    990n,
+    () => Promise.resolve(),
+    new AbortController().signal,
+    () => Promise.resolve(void pauses++),
+  );
+  await assert.rejects(watch, { code: "chain_unavailable" });
+  assert.equal(asked, 25);
+  assert.equal(pauses, 24);
 });
