@@ -87,9 +87,7 @@ export class ChannelActions {
     if (await this.#isBegun(key)) return key;
     const purse = await this.#purse(terms.asset, amount);
     const isCoin = terms.asset === ZERO_ADDRESS;
-    if (purse === "wallet" && !isCoin) {
-      await this.#outbox.confirmed(await this.deposit(key, terms.asset, amount));
-    }
+    if (purse === "wallet" && !isCoin) await this.#depositFor(key, terms.asset, amount);
     const value = purse === "wallet" && isCoin ? amount : 0n;
     return this.#submit(key, this.calls.topUp(terms, amount, value));
   }
@@ -167,8 +165,25 @@ export class ChannelActions {
     // Some tokens let an allowance be changed only from and to zero.
     const steps = allowed > 0n ? [0n, amount] : [amount];
     for (const step of steps) {
-      const key = `approve:${id}:${step}`;
+      // One that is over may be used up, by whatever else the account does; another does no harm.
+      const key = `approve:${await this.#unconfirmed(`${id}:${step}`, "approve:")}`;
       await this.#outbox.confirmed(await this.#submit(key, this.calls.approve(asset, step)));
     }
+  }
+
+  /** Deposits what a top-up takes; again, if that failed because something else took it. */
+  async #depositFor(key: string, asset: Address, amount: Amount): Promise<void> {
+    const hasFailed = await this.#outbox.status(key) === "failed";
+    const id = hasFailed ? await this.#unconfirmed(key, "deposit:") : key;
+    await this.#outbox.confirmed(await this.deposit(id, asset, amount));
+  }
+
+  /** An id for one wish more of a kind: the first that is not granted yet. */
+  async #unconfirmed(id: string, kind: string): Promise<string> {
+    let next = id;
+    for (let n = 2; await this.#outbox.status(kind + next) === "confirmed"; n++) {
+      next = `${id}:${n}`;
+    }
+    return next;
   }
 }
