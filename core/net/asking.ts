@@ -99,8 +99,11 @@ export class Asking {
     const kept = this.#idle.take(this.#executor.peerId);
     if (kept !== undefined) {
       const heard = await this.#exchange(() => Promise.resolve(kept));
-      // The executor closed this idle stream while we took it up, and never saw the request.
       if (heard) return;
+      // The executor has closed this idle stream, most likely before it saw the request; or somebody
+      // has cut it after. So the same payment is not sent again: it counts, and another is made.
+      await this.#paying?.abandon(true);
+      this.#paying = undefined;
     }
     const { openStream } = this.#components;
     const { signal } = this.#cancelled;
@@ -204,13 +207,18 @@ export class Asking {
     const stream = this.#stream!;
     switch (effect.type) {
       case "send":
-        if (effect.frame === "open") return this.#send(this.#open());
+        if (effect.frame === "open") {
+          if (!this.#send(this.#open())) this.#paying?.unsent();
+          return;
+        }
         // What is still on its way must be read: the receipt covers it.
         this.#queue.lift();
-        return this.#send(encodeCancel());
+        this.#send(encodeCancel());
+        return;
       case "send_voucher":
         this.#paying!.sending(effect.voucher);
-        return this.#send(encodeVoucher(effect.voucher));
+        this.#send(encodeVoucher(effect.voucher));
+        return;
       case "arm":
         this.#timers.get(effect.timer)?.();
         this.#timers.set(
@@ -257,6 +265,8 @@ export class Asking {
         return this.#release(this.#paying!.dispute(effect.receipt));
       case "abandon":
         return this.#release(this.#paying!.abandon(effect.owed));
+      case "disown":
+        return this.#release(this.#paying!.disown());
       case "finish":
         return this.#receipt.resolve({
           executor: this.#executor,
@@ -311,13 +321,16 @@ export class Asking {
     this.#released.then(() => this.#receipt.reject(error));
   }
 
-  #send(message: Uint8Array): void {
+  /** @returns false if the stream was broken before, so that nobody will ever read it */
+  #send(message: Uint8Array): boolean {
     try {
       // A request, a cancel, payments one at a time: nothing here can outrun the stream's own buffer.
       this.#stream!.send(message);
+      return true;
     } catch (thrown) {
       // The reading side sees the break, and knows whether the executor had heard us.
       this.#stream!.abort(LloomError.wrap(thrown, "stream_broken", "send request"));
+      return false;
     }
   }
 

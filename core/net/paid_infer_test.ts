@@ -227,7 +227,7 @@ Deno.test("a request that the backend refuses costs nothing on either side", asy
   await it.client.stop();
 });
 
-Deno.test("a reservation outlives a stream that was closed unheard, and ends once", async () => {
+Deno.test("a request that could not be sent on a stream that was closed costs nothing, and is asked on another", async () => {
   const it = await market();
   for (let request = 0; request < 2; request++) {
     const { run, answer } = await started(it);
@@ -236,7 +236,42 @@ Deno.test("a reservation outlives a stream that was closed unheard, and ends onc
     it.streams[0]!.abort(new Error("idle"));
   }
   assert.equal(it.streams.length, 2);
-  assert.deepEqual(it.payer.ends, ["settle", "settle"]);
+  assert.deepEqual(it.payer.ends, ["settle", "refused", "settle"]);
+  await it.client.stop();
+});
+
+Deno.test("a kept stream that is cut once the request went through costs its beginning, and the channel goes on", async () => {
+  let cut = false;
+  const it = await market({
+    toClient(message) {
+      if (!cut) return message;
+      cut = false;
+      throw new LloomError("stream_broken", "test: cut");
+    },
+  });
+  const complete = async (run: ScriptedRun, answer: InferAnswer) => {
+    run.write(4);
+    await read(answer[Symbol.asyncIterator](), 1);
+    run.end(undefined, 4);
+    await answer.receipt;
+  };
+  const first = await started(it);
+  await complete(first.run, first.answer);
+  // The executor's accept does not arrive; the request is made anew, with a payment of its own.
+  cut = true;
+  const second = await started(it);
+  const anew = it.model.nextRun;
+  second.run.cancelled.then((error) => second.run.end(error, 0));
+  await complete(await anew, second.answer);
+  const third = await started(it);
+  await complete(third.run, third.answer);
+  await it.done(4);
+  assert.deepEqual(it.payer.ends, ["settle", "abandon", "settle", "settle"]);
+  const [bought] = await it.buyerStore.channels();
+  const sold = await it.sellerStore.channel(it.channelId);
+  assert.equal(bought!.spent, PREPAY + 3n * costOf(offer, 5, 4));
+  assert.ok(sold!.spent <= bought!.spent);
+  assert.equal(bought!.refusals, 0);
   await it.client.stop();
 });
 

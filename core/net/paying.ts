@@ -41,7 +41,7 @@ export interface PayingOptions {
   readonly answers: number;
 }
 
-/** One reservation, which ends with exactly one of `settle`, `dispute` and `abandon`. */
+/** One reservation, which ends with exactly one of `settle`, `dispute`, `abandon` and `disown`. */
 export class Paying {
   readonly #open: OpenPayment;
   readonly #prepay: Cost;
@@ -115,6 +115,11 @@ export class Paying {
     return { terms, paid, first, receipts, ...(voucher && { voucher }) };
   }
 
+  /** It did not leave: nothing of it is owed. */
+  unsent(): void {
+    this.#sent = false;
+  }
+
   /** @see OpenPayment.accepted */
   accepted(acknowledged: number): void {
     this.#open.accepted(acknowledged);
@@ -149,6 +154,12 @@ export class Paying {
     if (this.#ended) return;
     this.#end();
     await this.#open.abandon(owed && this.#sent);
+  }
+
+  /** @see OpenPayment.disown */
+  async disown(): Promise<void> {
+    this.#end();
+    await this.#open.disown();
   }
 
   #end(): void {

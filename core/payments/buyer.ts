@@ -12,7 +12,7 @@ import { type Hash, ZERO_HASH } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import type { Keccak256 } from "../signing/encode.ts";
 import type { ChannelTerms, LlmResponseCommitment, Voucher } from "../signing/typed_data.ts";
-import { type Amount, type Cost, toAmount, toCost } from "./amounts.ts";
+import { type Amount, type Cost, toAmount } from "./amounts.ts";
 import { type Channel, type ChannelView, hasRoom } from "./channel.ts";
 import { appendLeaf, leafOf, rootOf } from "./merkle.ts";
 
@@ -28,6 +28,25 @@ export interface BuyerChannel extends Channel {
   readonly outboundTokens: bigint;
   /** The root over them. */
   readonly root: Hash;
+  /** How many payments in a row its executor has refused as not covered. */
+  readonly refusals: number;
+  /** Whether its client wants it closed, and so pays from it no more. */
+  readonly retired: boolean;
+}
+
+/** So many refusals in a row show that the two accounts will not agree again. */
+const MAX_REFUSALS = 3;
+
+/** Why an open channel must not be paid from, and can only be closed; undefined if it may. */
+export function unusableReason(channel: BuyerChannel): string | undefined {
+  const { settled, signed, refusals, retired } = channel;
+  return retired ? "it is to be closed" : settled > signed
+    // Another machine has the key, this account is an old copy, or an endpoint lies. Whoever went on
+    // from what the chain says would sign what he never owed.
+    ? "the chain says that more was settled than was ever signed here"
+    : refusals >= MAX_REFUSALS
+    ? "its executor refuses what is paid from it"
+    : undefined;
 }
 
 /** How a request stands. */
@@ -74,29 +93,20 @@ export function newBuyerChannel(
     spent: 0n,
     inFlight: 0n,
     reserved: 0n,
-    signed: view.settled,
+    signed: 0n,
     requests: 0,
     inboundTokens: 0n,
     outboundTokens: 0n,
     peaks: [],
     root: ZERO_HASH,
+    refusals: 0,
+    retired: false,
   };
 }
 
-/**
- * A channel as the chain has it now. Where more was settled than was ever signed here, another
- * machine with the same key has spent it.
- */
+/** A channel as the chain has it now: what was signed is this account's alone to say. */
 export function viewedByBuyer(channel: BuyerChannel, view: ChannelView): BuyerChannel {
-  const foreign = view.settled > channel.signed;
-  return {
-    ...channel,
-    ...view,
-    ...(foreign && {
-      signed: view.settled,
-      spent: toCost(view.settled) - channel.inFlight,
-    }),
-  };
+  return { ...channel, ...view };
 }
 
 /** The voucher for all that was paid so far; undefined if that is nothing. */
@@ -125,6 +135,10 @@ export function reserve(
   const { id, maxCost, deadlineMs, prepay } = wanted;
   if (channel.status !== "open") {
     throw new LloomError("channel_unusable", `pay request: the channel is ${channel.status}`);
+  }
+  const reason = unusableReason(channel);
+  if (reason !== undefined) {
+    throw new LloomError("channel_unusable", `pay request: the channel is out of use: ${reason}`);
   }
   if (!hasRoom(channel, maxCost)) {
     throw new LloomError("insufficient_funds", "pay request: the channel's deposit is too small");
@@ -202,6 +216,26 @@ export function settle(
 /** Pays no more for a request whose receipt claims too much. */
 export function dispute(channel: BuyerChannel, request: BuyerRequest): BuyerChange {
   return lose(channel, request, "disputed", request.paid);
+}
+
+/** A channel whose executor took a payment: the accounts agree. */
+export function heard(channel: BuyerChannel): BuyerChannel {
+  return channel.refusals === 0 ? channel : { ...channel, refusals: 0 };
+}
+
+/**
+ * Counts what was paid of a request that was refused as not covered. The executor counts more than
+ * this account, as after a crash of either; this brings them together, or shows that nothing will.
+ * @param refusals of the channel when the request began: those that began together count once
+ */
+export function disown(
+  channel: BuyerChannel,
+  request: BuyerRequest,
+  refusals: number,
+): BuyerChange {
+  const change = abandon(channel, request, true);
+  if (channel.refusals !== refusals) return change;
+  return { ...change, channel: { ...change.channel, refusals: refusals + 1 } };
 }
 
 /** Counts what was paid of a request that ended without a receipt. @param owed false if it was refused */

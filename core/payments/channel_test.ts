@@ -369,14 +369,69 @@ Deno.test("a request gets one receipt, and a client pays no more than it set asi
   assert.throws(() => buyer.pay(bought.channel, bought.request, toCost(101n)), code("overcharged"));
 });
 
-Deno.test("a client whose key was used elsewhere goes on above what was settled", () => {
-  const channel = buyer.newBuyerChannel(CHANNEL, TERMS, OPEN);
-  const seen = buyer.viewedByBuyer(channel, { ...OPEN, settled: 300n });
-  const { channel: after } = buyer.reserve(seen, {
-    id: "a",
-    maxCost: toCost(100n),
-    prepay: toCost(7n),
-    deadlineMs: 0,
-  });
-  assert.equal(buyer.voucherOf(after)?.cumulativeAmount, 307n);
+const SMALL = { id: "a", maxCost: toCost(100n), prepay: toCost(10n), deadlineMs: 0 };
+
+Deno.test("whatever is said to be settled, a client signs no more than it counted, and pays no more from there", () => {
+  for (const deposit of [OPEN.deposit, 10n ** 20n]) {
+    const lie = { ...OPEN, deposit, settled: 300n };
+    const fresh = buyer.newBuyerChannel(CHANNEL, TERMS, OPEN);
+    for (
+      const seen of [buyer.viewedByBuyer(fresh, lie), buyer.newBuyerChannel(CHANNEL, TERMS, lie)]
+    ) {
+      assert.equal(seen.signed, 0n);
+      assert.throws(() => buyer.reserve(seen, SMALL), code("channel_unusable"));
+      // The next endpoint says how it is.
+      const corrected = buyer.viewedByBuyer(seen, OPEN);
+      assert.equal(buyer.reserve(corrected, SMALL).channel.signed, 10n);
+    }
+  }
+});
+
+/** One request that is offered to an executor with these lost or left payments. */
+function offered(bought: buyer.BuyerChannel, sold: seller.SellerChannel, n: number) {
+  const { channel, request } = buyer.reserve(bought, { ...SMALL, id: `${n}` });
+  const voucher = buyer.voucherOf(channel)!;
+  const taken = {
+    signed: { voucher, signature: new Uint8Array(65) },
+    ...{ paid: SMALL.prepay, first: channel.requests, receipts: [] },
+  };
+  const wanted = { requestHash: hashOf(`offered ${n}`), maxCost: SMALL.maxCost };
+  const terms = { prepay: SMALL.prepay, step: toCost(1000n) };
+  const lookup = { keccak256, request: () => undefined };
+  const admit = () => seller.admit(sold, wanted, taken, terms, lookup);
+  return { channel, request, admit };
+}
+
+Deno.test("an executor that charged what its client counts as refused agrees again after one refusal", () => {
+  // The executor charged the prepayment: it crashed between its refusal and the end of its account.
+  const first = offered(
+    buyer.newBuyerChannel(CHANNEL, TERMS, OPEN),
+    seller.newSellerChannel(CHANNEL, TERMS, OPEN),
+    1,
+  );
+  const admitted = first.admit();
+  const sold = seller.closeTab(admitted.channel, admitted.requests[0], SMALL.prepay).channel;
+  const bought = buyer.abandon(first.channel, first.request, false).channel;
+  const second = offered(bought, sold, 2);
+  assert.throws(second.admit, code("voucher_invalid"));
+  const agreed = buyer.disown(second.channel, second.request, bought.refusals).channel;
+  const third = offered(agreed, sold, 3);
+  third.admit();
+  assert.equal(buyer.heard(third.channel).refusals, 0);
+});
+
+Deno.test("a channel whose payments are refused three times in a row is out of use, however many began at once", () => {
+  let channel = buyer.newBuyerChannel(CHANNEL, TERMS, OPEN);
+  for (let round = 0; round < 3; round++) {
+    assert.equal(buyer.unusableReason(channel), undefined);
+    const { refusals } = channel;
+    const requests = [0, 1, 2, 3].map((n) => {
+      const change = buyer.reserve(channel, { ...SMALL, id: `${round} ${n}` });
+      channel = change.channel;
+      return change.request;
+    });
+    for (const request of requests) channel = buyer.disown(channel, request, refusals).channel;
+  }
+  assert.equal(channel.reserved, 0n);
+  assert.throws(() => buyer.reserve(channel, SMALL), code("channel_unusable"));
 });

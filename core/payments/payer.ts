@@ -5,7 +5,7 @@ import { LloomError } from "../errors.ts";
 import type { Clock, Signer } from "../ports.ts";
 import type { ChannelTerms } from "../signing/typed_data.ts";
 import { type Amount, type Cost, MAX_AMOUNT, toAmount, toCost } from "./amounts.ts";
-import type { BuyerChannel } from "./buyer.ts";
+import { type BuyerChannel, unusableReason } from "./buyer.ts";
 import { type ChannelView, hasRoom, roomOf } from "./channel.ts";
 import { planChannel } from "./plan_channel.ts";
 import type { OpenPayment, Payer, PaymentRequest } from "./ports.ts";
@@ -206,7 +206,9 @@ class LedgerPayer implements ChannelPayer {
 
   async #withRoom(request: PaymentRequest, flight: Flight): Promise<BuyerChannel> {
     const all = await this.#components.store.channels();
-    const suitable = all.filter(({ terms }) => this.#suits(terms, request));
+    const suitable = all.filter((channel) =>
+      this.#suits(channel.terms, request) && unusableReason(channel) === undefined
+    );
     const open = suitable.filter(({ status }) => status === "open")
       .sort((a, b) => roomOf(a) > roomOf(b) ? -1 : 1);
     const [best] = open;
@@ -220,7 +222,7 @@ class LedgerPayer implements ChannelPayer {
     for (const known of [...open, ...suitable.filter(({ status }) => status === "none")]) {
       const channel = await this.#view(known.channelId);
       if (channel.status === "none") return await this.#open(channel, flight.wanted);
-      if (channel.status !== "open") continue;
+      if (channel.status !== "open" || unusableReason(channel) !== undefined) continue;
       return hasRoom(channel, flight.wanted) ? channel : await this.#topUp(channel, flight.wanted);
     }
     return await this.#open(await this.#add(request), flight.wanted);

@@ -211,6 +211,28 @@ Deno.test("a channel that its executor refuses is looked at, and no longer used 
   assert.notEqual(next.channelId, refused.channelId);
 });
 
+Deno.test("a channel that is to be closed, or whose payments are refused again and again, is paid from no more", async () => {
+  const { store, payer } = world();
+  const retired = await payer.begin(request(100n));
+  await retired.abandon(false);
+  await store.retire(retired.channelId);
+  const disowned = await payer.begin(request(100n));
+  assert.notEqual(disowned.channelId, retired.channelId);
+  await disowned.disown();
+  const heard = await payer.begin(request(100n));
+  heard.accepted(0);
+  await heard.disown();
+  for (let refused = 0; refused < 3; refused++) {
+    const next = await payer.begin(request(100n));
+    assert.equal(next.channelId, disowned.channelId);
+    await next.disown();
+  }
+  const [latest] = await store.channels();
+  assert.equal(latest!.spent, toCost(50n));
+  const fresh = await payer.begin(request(100n));
+  assert.notEqual(fresh.channelId, disowned.channelId);
+});
+
 Deno.test("every voucher is the channel's, signed, and never for less than one before", async () => {
   const { payer } = world();
   const payment = await payer.begin(request(100n));

@@ -85,7 +85,7 @@ export interface Payer {
   begin(request: PaymentRequest, signal?: AbortSignal): Promise<OpenPayment>;
 }
 
-/** One request being paid for. Ends with exactly one of `settle`, `dispute` and `abandon`. */
+/** One request being paid for. Ends with exactly one of `settle`, `dispute`, `abandon` and `disown`. */
 export interface OpenPayment {
   /** The channel's id, for the commitment. */
   readonly channelId: Hash;
@@ -103,6 +103,8 @@ export interface OpenPayment {
   dispute(receipt: PaidReceipt): Promise<void>;
   /** There will be no receipt. @param owed false if the executor said that nothing is owed */
   abandon(owed: boolean): Promise<void>;
+  /** The executor refused the payment as not covered. What was paid counts, so that both agree again. */
+  disown(): Promise<void>;
 }
 
 /** A request as the cashier sees it. */

@@ -27,6 +27,7 @@ export class ReservedPayment implements OpenPayment {
   readonly channelId: Hash;
   readonly opening: OpenPayment["opening"];
   readonly #id: string;
+  readonly #refusals: number;
   readonly #components: ReservedPaymentComponents;
   /** What need not be on disk before the next change; its failure is that change's. */
   #recorded: Promise<void> = Promise.resolve();
@@ -41,7 +42,9 @@ export class ReservedPayment implements OpenPayment {
     this.#id = id;
     this.#components = components;
     this.channelId = channel.channelId;
-    this.opening = { terms: channel.terms, ...payment };
+    const { refusals, ...opening } = payment;
+    this.#refusals = refusals;
+    this.opening = { terms: channel.terms, ...opening };
   }
 
   sent(request: SignedRequest, requestHash: Hash, salt: Uint8Array): void {
@@ -74,9 +77,14 @@ export class ReservedPayment implements OpenPayment {
     if (!owed) this.#components.onRefused(this.channelId);
   }
 
-  async #signed({ voucher, ...progress }: BuyerPayment): Promise<VoucherMessage> {
+  async disown(): Promise<void> {
+    await this.#change((store, nowMs) => store.disown(this.#id, this.#refusals, nowMs));
+    this.#components.onRefused(this.channelId);
+  }
+
+  async #signed({ voucher, paid, first, receipts }: BuyerPayment): Promise<VoucherMessage> {
     if (voucher === undefined) throw new TypeError("sign voucher: nothing was ever paid");
-    return { signed: await this.#components.signer.signVoucher(voucher), ...progress };
+    return { signed: await this.#components.signer.signVoucher(voucher), paid, first, receipts };
   }
 
   /** Calls take effect in order, so that a change comes after what was recorded without awaiting it. */

@@ -33,6 +33,8 @@ export interface BuyerPayment {
   readonly first: number;
   /** Request hashes of the receipts acknowledged from there on. */
   readonly receipts: readonly Hash[];
+  /** {@linkcode BuyerChannel.refusals} */
+  readonly refusals: number;
 }
 
 /** A request that is to be paid for. */
@@ -141,8 +143,12 @@ export interface BuyerStore {
   settle(id: string, receipt: PaidReceipt, nowMs: number): Promise<BuyerPayment | undefined>;
   /** `buyer.dispute`, with the receipt as evidence */
   dispute(id: string, receipt: PaidReceipt, nowMs: number): Promise<void>;
-  /** `buyer.abandon` */
+  /** `buyer.abandon`; nothing if another process has given the request up, as its time was over */
   abandon(id: string, owed: boolean, nowMs: number): Promise<void>;
+  /** `buyer.disown`; nothing, as `abandon` */
+  disown(id: string, refusals: number, nowMs: number): Promise<void>;
+  /** Takes a channel out of use: its client wants it closed. */
+  retire(channelId: Hash): Promise<void>;
   /** How many receipts the executor says are acknowledged. Waits a little, as `sent`. */
   acknowledged(channelId: Hash, count: number): Promise<void>;
   /** Adds a free request that is over. Waits a little, as `sent`. */

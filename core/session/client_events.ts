@@ -84,6 +84,8 @@ export type ClientEffect =
   | { readonly type: "dispute"; readonly receipt: PaidReceipt }
   /** There is no receipt. `owed`: the executor did not say that nothing is owed. */
   | { readonly type: "abandon"; readonly owed: boolean }
+  /** The executor refused what was paid as not covered. */
+  | { readonly type: "disown" }
   /** The stream can carry another request. */
   | { readonly type: "release" }
   /** The stream must not be used again. */

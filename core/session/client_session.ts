@@ -15,7 +15,7 @@
  * is aborted.
  *
  * In a paid request, each `due` is answered with a payment, one after the other; and what is
- * reserved for it ends with exactly one of `settle`, `dispute` and `abandon`.
+ * reserved for it ends with exactly one of `settle`, `dispute`, `abandon` and `disown`.
  * @module
  */
 import type { Address, Hash } from "../bytes.ts";
@@ -132,7 +132,7 @@ export class ClientSession {
           return this.#violation("rejected after the first delta");
         }
         return this.#end([
-          ...this.#abandon(false),
+          ...(frame.error.code === "voucher_invalid" ? this.#disown() : this.#abandon(false)),
           { type: "release" },
           { type: "fail", error: this.#cancelled ?? frame.error },
         ]);
@@ -336,6 +336,10 @@ export class ClientSession {
     if (this.#meter === undefined || this.#closed) return [];
     this.#closed = true;
     return [{ type: "abandon", owed }];
+  }
+
+  #disown(): ClientEffect[] {
+    return this.#abandon(true).map(() => ({ type: "disown" }));
   }
 
   #end(effects: ClientEffect[]): ClientEffect[] {

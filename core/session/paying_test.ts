@@ -245,3 +245,19 @@ for (
     assert.deepEqual(types(settling(change, CLIENT)), ["abandon", "abort", "fail"]);
   });
 }
+
+Deno.test("a refusal says that nothing is owed, but one for what was paid makes that count", () => {
+  for (
+    const [code, effect] of [
+      ["overloaded", { type: "abandon", owed: false }],
+      ["voucher_invalid", { type: "disown" }],
+    ] as const
+  ) {
+    const client = new ClientSession(ABOUT_PAID);
+    client.handle({ type: "start" });
+    const frame: ExecutorFrame = { type: "reject", error: { code, message: "test: no" } };
+    const effects = client.handle({ type: "frame", frame, nowMs: NOW_MS });
+    assert.deepEqual(types(effects), [effect.type, "release", "fail"]);
+    assert.deepEqual(effects.find(({ type }) => type === effect.type), effect);
+  }
+});

@@ -276,8 +276,8 @@ export class LloomClient {
   }
 
   /**
-   * Asks a channel's executor to agree that it is closed at once. Where it does, it serves nothing more
-   * on that channel.
+   * Asks a channel's executor to agree that it is closed at once. Nothing more is paid from the channel,
+   * as it may have agreed though no answer came.
    * @throws {LloomError} `no_executor` if it is not found, and as {@linkcode requestConsent}
    */
   async askToClose(channel: BuyerChannel, signal?: AbortSignal): Promise<SignedConsent> {
@@ -293,6 +293,7 @@ export class LloomClient {
       signal: within,
       maxFrameBytes: MAX_CLOSE_FRAME_BYTES,
     });
+    await (await this.#wallet?.ledger())?.retire(channel.channelId);
     const consent = await requestConsent(stream, channel, { verifier: crypto, clock }, within);
     await stream.close();
     return consent;

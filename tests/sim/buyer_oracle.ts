@@ -100,7 +100,7 @@ export class BuyerOracle implements LedgerObserver<BuyerStore> {
 
   stored(name: string, args: readonly unknown[], result: unknown): void {
     if (name === "reserve") this.#answered.set((args[1] as { id: string }).id, false);
-    if (name === "settle" || name === "dispute" || name === "abandon") {
+    if (name === "settle" || name === "dispute" || name === "abandon" || name === "disown") {
       this.#answered.set(args[0] as string, true);
     }
     const isPayment = name === "reserve" || name === "pay" || name === "settle";

@@ -77,6 +77,7 @@ export function createLyingPayer(
         },
         dispute: (receipt) => honest.dispute(receipt),
         abandon: (owed) => honest.abandon(owed),
+        disown: () => honest.disown(),
       };
     },
   };

@@ -121,6 +121,10 @@ export function testBuyerStore(name: string, open: OpenStore<BuyerStore>): void 
     await store.reserve(ID, purchase("two", 97n, { nowMs: nowMs + 1 }), {});
     const [one] = await store.find("one");
     assert.deepEqual([one?.state, one?.cost, one?.endedMs], ["abandoned", toCost(3n), nowMs + 1]);
+    // Who made it comes back late: it is over, and counts once.
+    await store.abandon(one!.id, false, nowMs + 2);
+    await store.disown(one!.id, 0, nowMs + 2);
+    assert.deepEqual((await store.find(one!.id))[0], one);
   });
 
   test(`${name}: budgets count what was spent in their time, and all that is under way at its most`, async (store) => {

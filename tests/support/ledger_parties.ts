@@ -92,12 +92,15 @@ export async function ledgerParties(
   };
 }
 
+/** What is to be signed and sent. */
+type Opening = Omit<BuyerPayment, "refusals">;
+
 /** Pays from one channel; what is to be signed may be changed by a test that cheats. */
 export class LedgerPayer implements Payer {
   /** How each reservation ended. */
   readonly ends: string[] = [];
   /** What becomes of a payment before it is signed; by default it stays as it is. */
-  cheat: (payment: BuyerPayment) => BuyerPayment = (payment) => payment;
+  cheat: (payment: Opening) => Opening = (payment) => payment;
   #requests = 0;
 
   constructor(
@@ -112,8 +115,9 @@ export class LedgerPayer implements Payer {
     const id = `${++this.#requests}`;
     const nowMs = Date.now();
     const wanted = { id, maxCost, prepay, deadlineMs, nowMs, model };
-    const opening = this.cheat(await store.reserve(channelId, wanted, {}));
-    const signed = async (payment: BuyerPayment): Promise<VoucherMessage> => {
+    const { refusals, ...reserved } = await store.reserve(channelId, wanted, {});
+    const opening = this.cheat(reserved);
+    const signed = async (payment: Opening): Promise<VoucherMessage> => {
       const { voucher, paid, first, receipts } = this.cheat(payment);
       return { signed: await this.signer.signVoucher(voucher!), paid, first, receipts };
     };
@@ -136,6 +140,10 @@ export class LedgerPayer implements Payer {
       abandon: (owed) => {
         ends.push(owed ? "abandon" : "refused");
         return store.abandon(id, owed, Date.now());
+      },
+      disown: () => {
+        ends.push("disown");
+        return store.disown(id, refusals, Date.now());
       },
     };
   }

@@ -228,6 +228,7 @@ export class World {
       }
       case "dispute":
       case "abandon":
+      case "disown":
         this.reservationEnds.push(effect.type);
         return;
       case "arm":

@@ -109,14 +109,22 @@ class BuyerBook implements Book<BuyerStore> {
   }
 
   abandon(id: string, owed: boolean, nowMs: number): void {
-    const request = this.#request(id);
-    this.#end(buyer.abandon(this.#channel(request.channelId), request, owed), nowMs);
+    this.#giveUp(id, nowMs, (channel, request) => buyer.abandon(channel, request, owed));
+  }
+
+  disown(id: string, refusals: number, nowMs: number): void {
+    this.#giveUp(id, nowMs, (channel, request) => buyer.disown(channel, request, refusals));
+  }
+
+  retire(channelId: Hash): void {
+    this.#tables.putChannel({ ...this.#channel(channelId), retired: true });
   }
 
   acknowledged(channelId: Hash, count: number): void {
     // The executor may have come back with less than it knew before; with more, it is wrong.
-    const { requests } = this.#channel(channelId);
-    this.#tables.putAcknowledged(channelId, Math.min(count, requests));
+    const channel = this.#channel(channelId);
+    this.#tables.putAcknowledged(channelId, Math.min(count, channel.requests));
+    if (channel.refusals > 0) this.#tables.putChannel(buyer.heard(channel));
   }
 
   recordFree(purchase: FreePurchase): void {
@@ -179,7 +187,7 @@ class BuyerBook implements Book<BuyerStore> {
   }
 
   #payment(channel: buyer.BuyerChannel, { paid }: buyer.BuyerRequest): BuyerPayment {
-    const { channelId, requests } = channel;
+    const { channelId, requests, refusals } = channel;
     const known = this.#tables.acknowledged(channelId);
     const first = Math.max(known, requests - MAX_ACKNOWLEDGED_RECEIPTS);
     const receipts = first === requests ? [] : this.#tables.receipts(channelId, first);
@@ -189,7 +197,19 @@ class BuyerBook implements Book<BuyerStore> {
       paid,
       first,
       receipts: receipts.map(({ requestHash }) => requestHash),
+      refusals,
     };
+  }
+
+  /** Ends a request without a receipt, unless another process did so when its time was over. */
+  #giveUp(
+    id: string,
+    nowMs: number,
+    apply: (channel: buyer.BuyerChannel, request: buyer.BuyerRequest) => buyer.BuyerChange,
+  ): void {
+    const request = this.#request(id);
+    if (request.state === "abandoned") return;
+    this.#end(apply(this.#channel(request.channelId), request), nowMs);
   }
 
   #end({ channel, request }: buyer.BuyerChange, nowMs: number): void {

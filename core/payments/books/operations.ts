@@ -34,6 +34,8 @@ export const BUYER_OPERATIONS: Operations<BuyerStore> = {
   settle: "write",
   dispute: "write",
   abandon: "write",
+  disown: "write",
+  retire: "write",
   acknowledged: "late",
   recordFree: "late",
   keep: "late",

@@ -3,10 +3,17 @@ import { Command, Option } from "@commander-js/extra-typings";
 import type { Address } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import { toChecksumAddress } from "@lloom/core/identity";
-import { type Amount, type BuyerChannel, formatAmount, planChannel } from "@lloom/core/payments";
+import {
+  type Amount,
+  buyer,
+  type BuyerChannel,
+  formatAmount,
+  planChannel,
+} from "@lloom/core/payments";
 import { print, printableJson, printTable } from "@lloom/host";
 import { parseExecutor, parsePositive } from "./arguments.ts";
 import {
+  type ChannelReport,
   channelReport,
   findChannel,
   ownChannels,
@@ -95,7 +102,7 @@ async function beginning(
     if (!would || known.status === "closed") continue;
     const channel = await refreshChannel(wallet, channelId);
     if (channel.status === "none") return channel;
-    if (channel.status !== "open") continue;
+    if (channel.status !== "open" || buyer.unusableReason(channel) !== undefined) continue;
     throw new LloomError(
       "config_invalid",
       `open channel: one to this executor is open; add to it with \`channel topup ${
@@ -139,18 +146,22 @@ async function list(context: MoneyContext): Promise<void> {
   if (format === "json") return print(`${printableJson({ asset, channels })}\n`);
   printTable(
     ["CHANNEL", "EXECUTOR", "STATUS", "DEPOSIT", "SPENT", "LEFT", "REQUESTS"],
-    channels.map(({ channelId, executor, status, deposit, spent, left, requests, closesAt }) => [
-      shortId(channelId),
-      executor,
-      closesAt === undefined
-        ? status === "none" ? "not open" : status
-        : `closing until ${closesAt}`,
-      deposit,
-      spent,
-      left,
-      `${requests}`,
+    channels.map((channel) => [
+      shortId(channel.channelId),
+      channel.executor,
+      statusInWords(channel),
+      channel.deposit,
+      channel.spent,
+      channel.left,
+      `${channel.requests}`,
     ]),
   );
+}
+
+function statusInWords({ status, closesAt, outOfUse }: ChannelReport): string {
+  if (closesAt !== undefined) return `closing until ${closesAt}`;
+  if (outOfUse !== undefined) return `only to be closed: ${outOfUse}`;
+  return status === "none" ? "not open" : status;
 }
 
 function printChannel({ format, funds: { asset } }: MoneyContext, channel: BuyerChannel): void {
@@ -158,7 +169,7 @@ function printChannel({ format, funds: { asset } }: MoneyContext, channel: Buyer
   printResult(format, { ...report }, [
     ["channel", report.channelId],
     ["executor", report.executor],
-    ["status", report.status],
+    ["status", statusInWords(report)],
     ["deposit", report.deposit],
     ["left", report.left],
   ]);

@@ -4,6 +4,7 @@ import { LloomError } from "@lloom/core/errors";
 import { toChecksumAddress } from "@lloom/core/identity";
 import {
   type Asset,
+  buyer,
   type BuyerChannel,
   formatAmount,
   formatCost,
@@ -31,6 +32,8 @@ export interface ChannelReport {
   readonly requests: number;
   /** When its client can end it alone, once it is closing. */
   readonly closesAt?: string;
+  /** Why nothing more is paid from it, though it is open: it can only be closed. */
+  readonly outOfUse?: string;
   /** How long that takes, in seconds. */
   readonly closeDelay: number;
 }
@@ -92,16 +95,19 @@ export function shortId(channelId: Hash): string {
 /** A channel for programs. */
 export function channelReport(channel: BuyerChannel, asset: Asset): ChannelReport {
   const { channelId, terms, status, deposit, settled, spent, requests, closesAt } = channel;
+  const outOfUse = status === "open" ? buyer.unusableReason(channel) : undefined;
+  const usable = status === "open" && outOfUse === undefined;
   return {
     channelId,
     executor: toChecksumAddress(terms.executor),
     status,
     deposit: formatAmount(deposit, asset),
     spent: formatCost(spent, asset),
-    left: formatCost(status === "open" ? roomOf(channel) : 0n, asset),
+    left: formatCost(usable ? roomOf(channel) : 0n, asset),
     settled: formatAmount(settled, asset),
     requests,
     ...(status === "closing" && { closesAt: isoTime({ s: closesAt }) }),
+    ...(outOfUse !== undefined && { outOfUse }),
     closeDelay: terms.closeDelay,
   };
 }

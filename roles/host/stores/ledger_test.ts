@@ -103,6 +103,7 @@ const buyerOrder: fc.Arbitrary<OrderOf<BuyerStore>> = fc.oneof(
   fc.tuple(id, money, nowMs).map(([id, cost, ms]) => order("settle", [id, receipt(id, cost), ms])),
   fc.tuple(id, money, nowMs).map(([id, cost, ms]) => order("dispute", [id, receipt(id, cost), ms])),
   fc.tuple(id, fc.boolean(), nowMs).map((args) => order("abandon", args)),
+  fc.tuple(id, fc.nat(2), nowMs).map((args) => order("disown", args)),
   fc.tuple(name, fc.nat(9)).map(([channel, n]) => order("acknowledged", [channelId(channel), n])),
   fc.tuple(name, channelView).map(([channel, one]) =>
     order("viewChannel", [channelId(channel), one])

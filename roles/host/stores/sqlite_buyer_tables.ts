@@ -27,6 +27,7 @@ import {
   bytes,
   type Columns,
   decimal,
+  flag,
   hex,
   integer,
   RowFormat,
@@ -35,7 +36,8 @@ import {
 } from "./columns.ts";
 
 /** See `DatabaseOptions.migrations`. A step that was ever released is never changed. */
-export const BUYER_MIGRATIONS: readonly string[] = [`
+export const BUYER_MIGRATIONS: readonly string[] = [
+  `
   CREATE TABLE channel (${CHANNEL_SQL},
     signed TEXT NOT NULL,
     requests INTEGER NOT NULL,
@@ -78,7 +80,11 @@ export const BUYER_MIGRATIONS: readonly string[] = [`
     id TEXT PRIMARY KEY REFERENCES purchase (id),
     body BLOB,
     content BLOB
-  ) STRICT`];
+  ) STRICT`,
+  `
+  ALTER TABLE channel ADD COLUMN refusals INTEGER NOT NULL DEFAULT 0;
+  ALTER TABLE channel ADD COLUMN retired INTEGER NOT NULL DEFAULT 0`,
+];
 
 const CHANNEL = new RowFormat<Omit<buyer.BuyerChannel, "terms"> & ChannelTerms>({
   ...CHANNEL_COLUMNS,
@@ -87,6 +93,8 @@ const CHANNEL = new RowFormat<Omit<buyer.BuyerChannel, "terms"> & ChannelTerms>(
   inboundTokens: decimal,
   outboundTokens: decimal,
   root: hex,
+  refusals: integer,
+  retired: flag,
 });
 
 type Free<T extends { readonly channelId: Hash }> =
