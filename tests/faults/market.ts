@@ -18,11 +18,16 @@ import { blockchainOf, MAX_BODY_BYTES, PAYMENTS } from "./client_program.ts";
 import { FaultyClient } from "./client.ts";
 import { FaultyExecutor } from "./executor.ts";
 
-/** Prices of which no multiple of a token is a whole base unit. */
+/**
+ * Prices of which hardly any sum is a whole base unit. Prompts are dear, so that the steps that killed
+ * clients leave unpaid stay below a fiftieth of what they pay, above which executors refuse them.
+ */
 const PRICES = { inboundPrice: 23_456_789n, outboundPrice: 2_345_679n };
 const STEP_TOKENS = 8;
 /** What every account has in the beginning: 100 coins, for gas mostly. */
 const FUNDS = 100n * 10n ** 18n;
+/** How long a busy machine may take until somebody is answered again. */
+const PATIENCE_MS = 60_000;
 const CONCURRENCY = 3;
 const CLIENTS = 2;
 const EXECUTORS = 2;
@@ -173,7 +178,10 @@ export class FaultMarket implements AsyncDisposable {
       client.onText = () => --left <= 0 && came.resolve();
     }
     const failed = [...this.#clients, ...this.#executors].map((member) => member.failed);
-    const late = setTimeout(() => came.reject(new Error(`no traffic: ${this.#state()}`)), 20_000);
+    const late = setTimeout(
+      () => came.reject(new Error(`no traffic: ${this.#state()}`)),
+      PATIENCE_MS,
+    );
     try {
       await Promise.race([came.promise, ...failed]);
     } finally {
