@@ -86,9 +86,9 @@ export async function runDemo(options: DemoOptions): Promise<void> {
       connect(options, bootstrapNodes, money?.wallet, stack),
     ]);
     say("executor", `${executor.ready.peerId}, process ${executor.pid}`);
-    await money?.fund(executor.ready.address);
     const funds = money === undefined ? "" : `, with ${money.funds}`;
     say("client", `${client.identity.peerId}, this process${funds}`);
+    if (money !== undefined) say("channel", await money.open(executor.ready.address));
     say("question", `${DEMO_PROMPT}\n`);
     const { maxTokens, timeoutMs } = options;
     const question = { model: backend.model, prompt: DEMO_PROMPT, maxTokens };

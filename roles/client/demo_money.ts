@@ -1,14 +1,16 @@
 /** The demo's money: a chain of its own, and whom it funds. Loads viem. @module */
 import type { Address } from "@lloom/core/bytes";
 import type { Identity } from "@lloom/core/identity";
-import { formatAmount, parseAmount } from "@lloom/core/payments";
+import { formatAmount, parseAmount, planChannel } from "@lloom/core/payments";
 import { LocalChain } from "@lloom/host/local-chain";
 import { COIN, settleChannel, type Settlement } from "./demo_settlement.ts";
 import { Wallet } from "./wallet.ts";
 
 /** What client and executor get; the executor needs it for gas only. */
 const FUNDS = parseAmount("0.05", COIN);
-const DEPOSIT = "0.01";
+const DEPOSIT = parseAmount("0.01", COIN);
+/** The shortest that executors accept by default, in seconds. */
+const CLOSE_DELAY = 3600;
 /** What the executor asks for, in wei per 1,000,000 tokens: 0.0005 ETH in, 0.002 ETH out. */
 const PRICES = { inbound: 500_000_000_000_000n, outbound: 2_000_000_000_000_000n };
 /** A step so short that even a short answer is paid in several. */
@@ -44,7 +46,8 @@ export class DemoMoney {
           ...options,
           blockchain,
           payments: {
-            ...{ channelDeposit: DEPOSIT, autoOpen: true, closeDelay: 3600, maxCloseDelay: 86_400 },
+            ...{ channelDeposit: "0.01", autoOpen: false },
+            ...{ closeDelay: CLOSE_DELAY, maxCloseDelay: CLOSE_DELAY },
             ...{ maxPrice: undefined, budgetHour: undefined, budgetDay: undefined },
             keepContent: false,
           },
@@ -83,9 +86,28 @@ export class DemoMoney {
     ].join("\n");
   }
 
-  /** Gives the executor something for gas. */
-  async fund(executor: string): Promise<void> {
-    await this.#chain.fillUp(executor.toLowerCase() as Address, FUNDS);
+  /** Gives an executor something for gas, and opens a channel to it. @returns that, in words */
+  async open(executorAddress: string): Promise<string> {
+    const { wallet } = this;
+    const executor = executorAddress.toLowerCase() as Address;
+    const { address: client } = wallet.identity;
+    const terms = {
+      client,
+      executor,
+      asset: COIN.address,
+      signer: client,
+      closeDelay: CLOSE_DELAY,
+    };
+    const channel = planChannel(terms);
+    const ledger = await wallet.ledger();
+    await ledger.addChannel(channel);
+    const { opener } = await wallet.chain();
+    const [view] = await Promise.all([
+      opener.open(channel, DEPOSIT),
+      this.#chain.fillUp(executor, FUNDS),
+    ]);
+    await ledger.viewChannel(channel.channelId, view);
+    return `${channel.channelId.slice(0, 18)}…, opened with ${formatAmount(view.deposit, COIN)}`;
   }
 
   /** Has the channel redeemed and closed. */

@@ -114,10 +114,10 @@ function endOf(events: readonly ChannelEvent[]): Pick<
 /** For people. */
 export function describeSettlement(settlement: Settlement): string {
   const { deposit, cost, settled, refunded, client, executor } = settlement;
+  const left = deposit - settled - refunded;
   const ahead = settled > cost ? `, ${show(settled - cost)} of it paid ahead` : "";
   return [
-    `channel    opened with ${show(deposit)}, redeemed by the executor, closed; ` +
-    `${show(deposit - settled - refunded)} is left in it`,
+    `channel    redeemed by the executor, and closed; ${show(left)} is left in it`,
     `executor   ${show(executor.account)}, and ${show(executor.credit)} earned${ahead}; ` +
     `${show(executor.gas)} went for gas`,
     `client     ${show(client.account)}, and ${show(client.credit)} back; ` +

@@ -1,4 +1,5 @@
 /** What is published works as the README says, away from the checkout. */
+import { findTool } from "@lloom/host/foundry";
 import { manifestFlags, manifestOf } from "@lloom/host/manifest";
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -104,6 +105,7 @@ Deno.test("all packages can be published, and run from anywhere", async (t) => {
     const answer = JSON.parse(stdout);
     assert.ok(answer.content.length > 0);
     assert.equal(answer.receipt.message.success, true);
+    assert.equal(answer.settlement !== undefined, await findTool("anvil") !== undefined);
   });
 
   await t.step("deno install -g: a role with its manifest's permissions", async () => {
