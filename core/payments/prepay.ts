@@ -1,6 +1,6 @@
 /** What a request can cost, and what of it is paid before it is served. @module */
 import type { LlmRequestCommitment } from "../signing/typed_data.ts";
-import { TEMPLATE_TOKENS } from "../protocol/limits.ts";
+import { PROMPT_TOKEN_BYTES, TEMPLATE_TOKENS } from "../protocol/limits.ts";
 import { type Cost, costOf } from "./amounts.ts";
 
 /** What both sides reckon with before an answer: from the request's size alone, so that both know it. */
@@ -17,7 +17,7 @@ export function estimate(
   bodyBytes: number,
 ): Estimate {
   return {
-    prepay: costOf(request, Math.ceil(bodyBytes / 4), 0),
+    prepay: costOf(request, Math.ceil(bodyBytes / PROMPT_TOKEN_BYTES), 0),
     maxCost: costOf(request, bodyBytes + TEMPLATE_TOKENS, request.maxTokens),
   };
 }

@@ -1,12 +1,28 @@
 /**
  * How much text an answer carries: what both ends hold its price against. A token is no shorter than
- * a byte, so a paid answer never counts more tokens than its text has bytes.
+ * a byte, so a paid answer never counts more tokens than its text has bytes. Only what is shown to
+ * people counts: a field that nobody knows could be padding.
  * @module
  */
-import { isJsonObject, parseJsonText } from "./json.ts";
+import { isJsonObject, type JsonObject, parseJsonText } from "./json.ts";
 
-/** Fields of a delta that say what it is, not what the model wrote. */
-const LABELS: ReadonlySet<string> = new Set(["role", "id", "type"]);
+/** Fields that are text themselves, or have such fields. */
+interface Texts {
+  readonly [field: string]: Texts | true;
+}
+
+/** Content is a text, or a list of parts. */
+const CONTENT: Texts = { text: true, refusal: true };
+/** What of a delta is text; how deep it lies is told by the tree. */
+const TEXTS: Texts = {
+  content: CONTENT,
+  reasoning: true,
+  reasoning_content: true,
+  refusal: true,
+  tool_calls: { function: { name: true, arguments: true }, custom: { name: true, input: true } },
+  function_call: { name: true, arguments: true },
+  audio: { transcript: true },
+};
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
@@ -25,19 +41,29 @@ export function textBytes(lines: Uint8Array): number {
   return bytes;
 }
 
-/** Bytes of text in one choice of a chunk: all strings in its `delta`, but for roles, ids and types. */
+/** Bytes of text in one choice of a chunk: what its `delta` has in content, reasoning, refusal and calls. */
 export function choiceTextBytes(choice: unknown): number {
-  return isJsonObject(choice) ? textBytesOf(choice.delta) : 0;
+  const delta = isJsonObject(choice) ? choice.delta : undefined;
+  return isJsonObject(delta) ? fieldBytes(delta, TEXTS) : 0;
 }
 
-function textBytesOf(value: unknown): number {
-  if (typeof value === "string") return utf8Bytes(value);
-  if (typeof value !== "object" || value === null) return 0;
+function fieldBytes(object: JsonObject, texts: Texts): number {
   let bytes = 0;
-  for (const [key, inner] of Object.entries(value)) {
-    if (!LABELS.has(key)) bytes += textBytesOf(inner);
+  for (const field of Object.keys(texts)) {
+    if (Object.hasOwn(object, field)) bytes += valueBytes(object[field], texts[field]!);
   }
   return bytes;
+}
+
+/** A field may be a text, an object with texts, or a list of such objects. */
+function valueBytes(value: unknown, texts: Texts | true): number {
+  if (typeof value === "string") return texts === true || texts === CONTENT ? utf8Bytes(value) : 0;
+  if (texts === true) return 0;
+  const parts = Array.isArray(value) ? value : [value];
+  return parts.reduce<number>(
+    (bytes, part) => isJsonObject(part) ? bytes + fieldBytes(part, texts) : bytes,
+    0,
+  );
 }
 
 /** Bytes of a text in UTF-8; a lone surrogate takes three, as the character that replaces it. */

@@ -34,6 +34,16 @@ Deno.test("reasoning, refusals and tool calls are text; roles, ids and types are
   assert.equal(bytes(line({ delta: { reasoning_content: "abc", refusal: "d" } })), 4);
 });
 
+Deno.test("what nobody is shown is no text: padding in a field of its own counts nothing", () => {
+  const padded = { content: "ab", padding: "x".repeat(99), logprobs: { content: "y".repeat(99) } };
+  assert.equal(bytes(line({ delta: padded })), 2);
+  const call = { index: 0, id: "z".repeat(99), extra: "z", function: { name: "f", more: "zz" } };
+  assert.equal(bytes(line({ delta: { tool_calls: [call], reasoning: { deep: "zzz" } } })), 1);
+  assert.equal(bytes(line({ delta: { audio: { data: "zzz", transcript: "abc" } } })), 3);
+  assert.equal(bytes(line({ delta: { content: [{ type: "text", text: "abcd" }] } })), 4);
+  assert.equal(bytes(line({ delta: JSON.parse('{"__proto__":{"content":"zzz"}}') })), 0);
+});
+
 Deno.test("what is outside of a delta is no text", () => {
   const choice = { index: 0, finish_reason: "stop", logprobs: { content: [{ token: "a" }] } };
   assert.equal(bytes(line({ ...choice, delta: { content: null } })), 0);

@@ -24,6 +24,8 @@ export const MAX_TRAILER_BYTES = 16 << 10;
  * no receipt for more: it is also the most that a lie about a short prompt can earn.
  */
 export const TEMPLATE_TOKENS = 1024;
+/** Bytes of a request's body that are reckoned as one token of its prompt, before it is counted. */
+export const PROMPT_TOKEN_BYTES = 4;
 /**
  * Tokens of one answer that are no text, such as its role and its end. A client accepts no receipt
  * for a paid answer of more tokens than its text has bytes, and these.

@@ -4,6 +4,8 @@
  * @module
  */
 import type { Address, Hash } from "../bytes.ts";
+import { costOf } from "../payments/amounts.ts";
+import { estimate } from "../payments/prepay.ts";
 import { MAX_CLOCK_SKEW_S, TEMPLATE_TOKENS, UNSEEN_TOKENS } from "../protocol/limits.ts";
 import type { Trailer } from "../protocol/trailer.ts";
 import type { LlmRequestCommitment, LlmResponseCommitment } from "../signing/typed_data.ts";
@@ -64,5 +66,8 @@ export function receiptExcess(
     ? "more tokens than the request can have"
     : paid && said.outboundTokens > paid.textBytes + UNSEEN_TOKENS * paid.answers
     ? "more tokens than the answer can have"
+    : paid && !said.success && paid.textBytes === 0 &&
+        costOf(asked, said.inboundTokens, said.outboundTokens) > estimate(asked, bodyBytes).prepay
+    ? "more than was paid in advance, where nothing was said"
     : undefined;
 }

@@ -8,6 +8,7 @@ import {
   type ChatRequest,
   encodeTrailer,
   messageText,
+  PROMPT_TOKEN_BYTES,
   TEMPLATE_TOKENS,
   UNSEEN_TOKENS,
 } from "@lloom/core/protocol";
@@ -175,7 +176,7 @@ export class ChatRun implements InferenceRun {
     overLong: boolean,
   ): InferenceEnd {
     const { commitment, body } = this.#job;
-    const { maxTokens, outboundPrice } = commitment;
+    const { maxTokens, inboundPrice, outboundPrice } = commitment;
     if (overLong || usage.completionTokens > maxTokens) {
       this.#components.warn(
         "the backend wrote more tokens than asked for; the rest is not charged",
@@ -186,9 +187,15 @@ export class ChatRun implements InferenceRun {
     if (outboundPrice > 0n && usage.completionTokens > seen) {
       this.#components.warn("the backend counts tokens that nobody saw; they are not charged");
     }
-    const payable = outboundPrice > 0n ? Math.min(maxTokens, seen) : maxTokens;
+    // Nor, for an answer that failed before it said anything, more than was paid in advance.
+    const isNothing = error !== undefined && lines.textBytes === 0 &&
+      inboundPrice + outboundPrice > 0n;
+    const payable = isNothing ? 0 : outboundPrice > 0n ? Math.min(maxTokens, seen) : maxTokens;
     const { countedBy } = usage;
-    const promptTokens = Math.min(usage.promptTokens, body.length + TEMPLATE_TOKENS);
+    const promptTokens = Math.min(
+      usage.promptTokens,
+      isNothing ? Math.ceil(body.length / PROMPT_TOKEN_BYTES) : body.length + TEMPLATE_TOKENS,
+    );
     const completionTokens = Math.min(usage.completionTokens, payable);
     const failure = this.#cancelled ? "cancelled" : "error";
     const reason = overLong ? "length" : this.#text.reason;

@@ -244,6 +244,21 @@ Deno.test("a prompt is charged for no more tokens than a client accepts", async 
   assert.equal((await endOf(played)).promptTokens, job.body.length + TEMPLATE_TOKENS);
 });
 
+Deno.test("an answer that fails before any text is charged no more than was paid in advance", async () => {
+  const job = makeJob({}, { inboundPrice: 1n });
+  const usage = { promptTokens: 1 << 20, completionTokens: 1, countedBy: "backend" } as const;
+  const choices = [{ index: 0, delta: { role: "assistant" }, finish_reason: null }];
+  const failure = () => Promise.reject(new LloomError("backend_failed", "test: boom"));
+  const backend = new ScriptedBackend([
+    { type: "choices", choices },
+    { type: "usage", usage },
+    failure,
+  ]);
+  const end = await endOf(play(backend, job));
+  assert.equal(end.finish, "error");
+  assert.deepEqual([end.promptTokens, end.completionTokens], [Math.ceil(job.body.length / 4), 0]);
+});
+
 Deno.test("while an answer goes on, its tokens are its pieces, or a fourth of its bytes", async () => {
   for (
     const [pieces, tokens] of [
