@@ -17,7 +17,7 @@ import {
 import { Endpoints, readHead, Unanswered } from "./endpoints.ts";
 import { CHANNEL_TOPICS, readEvent } from "./events.ts";
 import type { TransactionChannel } from "./outbox.ts";
-import type { Observation } from "./outbox_machine.ts";
+import type { Observation } from "./outbox_events.ts";
 import type { Call, ChainHead, ChainOptions, ChainReader, ChannelEvent, Depth } from "./ports.ts";
 import { type Rpc, RpcError } from "./rpc.ts";
 import {
@@ -179,7 +179,7 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
   }
 
   /** See {@linkcode TransactionChannel.observe}. */
-  observe(account: Address, transactions: readonly Hash[]): Promise<Observation> {
+  observe(account: Address, transactions: readonly Hash[], turn = 0): Promise<Observation> {
     return this.#endpoints.use(async (rpc) => {
       const { number: head, baseFee } = await this.#newest(rpc);
       const nonceAt = async (block: bigint) =>
@@ -203,7 +203,7 @@ export class Chain implements ChainReader, TransactionChannel, EventSource {
         }),
       ]);
       return { head, baseFee, priorityFee: priority, nonce, finalNonce, executed };
-    });
+    }, turn);
   }
 
   /** See {@linkcode TransactionChannel.estimateGas}. */

@@ -73,12 +73,15 @@ export class Endpoints {
   /**
    * Runs a task against one endpoint; one that throws anything but a {@linkcode LloomError} is run
    * again, from its beginning, against the next.
+   * @param turn how many of the preferred ones are asked last, counted round
    * @throws {LloomError} `chain_unavailable`, `chain_mismatch`, or what the task throws
    */
-  async use<T>(task: (rpc: Rpc) => Promise<T>): Promise<T> {
+  async use<T>(task: (rpc: Rpc) => Promise<T>, turn = 0): Promise<T> {
     await this.#refresh();
+    const usable = this.#usable();
+    const first = turn % Math.max(1, usable.length);
     let fault: unknown;
-    for (const endpoint of this.#usable()) {
+    for (const endpoint of [...usable.slice(first), ...usable.slice(0, first)]) {
       try {
         const result = await task(endpoint.transport.request);
         endpoint.restMs = 0;

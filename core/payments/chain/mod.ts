@@ -9,6 +9,7 @@ export * from "./channel_actions.ts";
 export * from "./channel_money.ts";
 export * from "./memory_outbox_store.ts";
 export * from "./outbox.ts";
+export * from "./outbox_events.ts";
 export * from "./outbox_machine.ts";
 export * from "./ports.ts";
 export * from "./transaction.ts";

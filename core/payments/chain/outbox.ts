@@ -3,13 +3,8 @@ import { getLogger } from "@logtape/logtape";
 import type { Address, Hash, Hex } from "../../bytes.ts";
 import { LloomError } from "../../errors.ts";
 import type { Clock } from "../../ports.ts";
-import {
-  type Observation,
-  type OutboxEffect,
-  type OutboxEvent,
-  OutboxMachine,
-  type OutboxOptions,
-} from "./outbox_machine.ts";
+import type { Observation, OutboxEffect, OutboxEvent, OutboxOptions } from "./outbox_events.ts";
+import { OutboxMachine } from "./outbox_machine.ts";
 import type {
   Call,
   Confirmation,
@@ -29,8 +24,11 @@ export interface TransactionChannel {
   readonly pollMs: number;
   /** Blocks after which something counts as final. */
   readonly confirmations: number;
-  /** Looks at an account and its transactions, all through one endpoint. */
-  observe(account: Address, transactions: readonly Hash[]): Promise<Observation>;
+  /**
+   * Looks at an account and its transactions, all through one endpoint.
+   * @param turn which, counted from the preferred one on and round
+   */
+  observe(account: Address, transactions: readonly Hash[], turn: number): Promise<Observation>;
   /**
    * Units of gas for a call, with a margin.
    * @throws {LloomError} `transaction_failed` or `insufficient_funds` if it would fail
@@ -71,6 +69,8 @@ class RunningOutbox implements Outbox {
   readonly #awaiting = new Map<string, Set<(outcome: OutboxRecord | LloomError) => void>>();
   readonly #tasks = new Set<Promise<void>>();
   #events: OutboxEvent[] = [];
+  /** Looks in a row that were doubted: each is another endpoint's turn. */
+  #turn = 0;
   #looking: Promise<void> | undefined;
   #disarm: (() => void) | undefined;
   #stopped: LloomError | undefined;
@@ -169,6 +169,14 @@ class RunningOutbox implements Outbox {
         case "broadcast":
           this.#start(this.#broadcast(effect.raw));
           break;
+        case "gap": {
+          const { nonce, missing } = effect;
+          log.error(
+            "transactions wait: nothing has nonce {nonce}, {missing} in all; is the account used elsewhere?",
+            { nonce, missing },
+          );
+          break;
+        }
         case "submitted":
           for (const { resolve } of this.#submitting.get(effect.key) ?? []) resolve();
           this.#submitting.delete(effect.key);
@@ -239,7 +247,8 @@ class RunningOutbox implements Outbox {
   async #observe(): Promise<void> {
     const { chain } = this.#components;
     try {
-      const observation = await chain.observe(this.account, this.#machine.watched);
+      this.#turn = this.#machine.doubts ? this.#turn + 1 : 0;
+      const observation = await chain.observe(this.account, this.#machine.watched, this.#turn);
       this.#handle({ type: "observed", observation });
     } catch (error) {
       log.warn("transactions wait: {message}", { message: LloomError.wrap(error).message });

@@ -9,74 +9,16 @@
  * | `failed`    | nothing                                 | `waiting` when it is submitted anew          |
  *
  * An intent happens at most once because all its attempts share one nonce, which it keeps until it
- * is over; and for certain because what was signed is on disk before it is broadcast, and is
+ * is over, or until that is so far above the account's that it can only have been false; and for certain because what was signed is on disk before it is broadcast, and is
  * broadcast, with a higher fee when that is what it takes, until the chain has it for good.
  * @module
  */
-import type { Hash, Hex } from "../../bytes.ts";
+import { type Hash, ZERO_ADDRESS } from "../../bytes.ts";
+import { AccountNonces, pendingNonces } from "./account_nonces.ts";
+import { type Doubt, doubted, isBelieved, LOOKS_TO_BELIEVE, NO_DOUBT } from "./doubt.ts";
+import type { Observation, OutboxEffect, OutboxEvent, OutboxOptions } from "./outbox_events.ts";
 import type { Confirmation, Intent, OutboxRecord } from "./ports.ts";
 import type { TransactionSigner } from "./transaction.ts";
-
-/** Times and bounds of an outbox. */
-export interface OutboxOptions {
-  /** Blocks after which an execution is final. @default 1 */
-  readonly confirmations?: number;
-  /** The most that is paid for a unit of gas, in base units of the coin; above it, transactions wait. @default 200 gwei */
-  readonly maxFeePerGas?: bigint;
-  /** How long a transaction may wait before its fee is raised, if blocks go by meanwhile. @default 30000 */
-  readonly replaceAfterMs?: number;
-  /** Between two broadcasts of the same transaction. @default 15000 */
-  readonly rebroadcastMs?: number;
-  /** Transactions that are broadcast and not final. @default 16 */
-  readonly maxInFlight?: number;
-}
-
-/** What the chain says, as of one moment and one endpoint. */
-export interface Observation {
-  /** The newest block. */
-  readonly head: bigint;
-  /** The price of gas in the next block that is burned. */
-  readonly baseFee: bigint;
-  /** What proposers expect on top. */
-  readonly priorityFee: bigint;
-  /** The account's next nonce as of the newest block. */
-  readonly nonce: number;
-  /** The same as of the newest final block. */
-  readonly finalNonce: number;
-  /** Those of the transactions asked for that are in a block. */
-  readonly executed: ReadonlyMap<Hash, { readonly blockNumber: bigint; readonly success: boolean }>;
-}
-
-/** What happens to an outbox. */
-export type OutboxEvent =
-  | { readonly type: "submit"; readonly intent: Intent }
-  /** A record of a `store` effect is on disk. */
-  | { readonly type: "stored"; readonly key: string; readonly revision: number }
-  /** It would succeed now, with so much gas. */
-  | { readonly type: "estimated"; readonly key: string; readonly gas: bigint }
-  /** It would not. */
-  | {
-    readonly type: "refused";
-    readonly key: string;
-    readonly failure: NonNullable<OutboxRecord["failure"]>;
-  }
-  /** Nobody could say. */
-  | { readonly type: "unanswered"; readonly key: string }
-  | { readonly type: "observed"; readonly observation: Observation };
-
-/** What an outbox wants done. */
-export type OutboxEffect =
-  /** Write it to disk, after all that came before, and answer `stored`. */
-  | { readonly type: "store"; readonly record: OutboxRecord }
-  /** Forget a record that ended long ago. */
-  | { readonly type: "forget"; readonly key: string }
-  /** Find out whether it would succeed: `estimated`, `refused` or `unanswered` is the answer. */
-  | { readonly type: "estimate"; readonly record: OutboxRecord }
-  | { readonly type: "broadcast"; readonly raw: Hex }
-  /** That it was submitted is on disk. */
-  | { readonly type: "submitted"; readonly key: string }
-  /** It is over, and that is on disk. */
-  | { readonly type: "ended"; readonly record: OutboxRecord };
 
 const DEFAULTS: Required<OutboxOptions> = {
   confirmations: 1,
@@ -90,8 +32,10 @@ const DEFAULTS: Required<OutboxOptions> = {
 const REPLACE_AFTER_BLOCKS = 2n;
 /** Attempts of one intent. Each costs a question at every look; 32 raises multiply a fee by a thousand. */
 const MAX_ATTEMPTS = 32;
-/** Looks that must agree before what contradicts our own records is believed. */
-const LOOKS_TO_BELIEVE = 5;
+/** Nonces that nothing has are filled with empty transactions if they are no more; each costs `FILL_GAS`. */
+const MAX_FILLED = 16;
+/** Units of gas of an empty transaction, with room for chains that count more than 21000. */
+const FILL_GAS = 100_000n;
 /** How long a transaction is kept after its end, in case a reorganization takes it back. */
 const KEEP_ATTEMPTS_MS = 86_400_000;
 /** How long a key is remembered after its end. */
@@ -108,8 +52,8 @@ interface Entry {
   broadcastMs: number;
   /** Since when, and what height, the newest attempt waits; undefined before the first look. */
   waits: { readonly ms: number; readonly head: bigint } | undefined;
-  /** Looks in a row that contradict the record. */
-  contradicted: number;
+  /** Looks in a row that contradict the record, and when they began. */
+  contradicted: Doubt;
 }
 
 /** An outbox's decisions. See the module's table. */
@@ -118,6 +62,8 @@ export class OutboxMachine {
   readonly #signer: Pick<TransactionSigner, "sign">;
   readonly #entries = new Map<string, Entry>();
   #seen: Observation | undefined;
+  readonly #nonces = new AccountNonces();
+  #gap: Doubt = NO_DOUBT;
 
   /** An outbox as it was left. @param records all that a store has */
   constructor(
@@ -138,6 +84,12 @@ export class OutboxMachine {
   /** Whether anything is not final, so that the chain must be looked at. */
   get busy(): boolean {
     return this.#entries.values().some(({ record }) => !isOver(record));
+  }
+
+  /** Whether the last look contradicts a record, so that another endpoint should be asked. */
+  get doubts(): boolean {
+    return this.#gap.looks > 0 ||
+      this.#entries.values().some(({ contradicted }) => contradicted.looks > 0);
   }
 
   /** The transactions that the next observation must tell of. */
@@ -209,7 +161,9 @@ export class OutboxMachine {
 
   /** Asks about the oldest ones that wait, as many as may be in flight, if gas is not too dear. */
   #startEstimates(): OutboxEffect[] {
-    if (this.#seen === undefined || this.#fees(this.#seen) === undefined) return [];
+    if (this.#seen === undefined || this.#fees(this.#seen) === undefined || !this.#nonces.isSure) {
+      return [];
+    }
     const entries = [...this.#entries.values()];
     let room = this.#options.maxInFlight -
       entries.filter(({ record, estimating }) => record.state === "pending" || estimating).length;
@@ -234,14 +188,56 @@ export class OutboxMachine {
   #estimated(key: string, gas: bigint, nowMs: number): OutboxEffect[] {
     const entry = this.#answered(key);
     const fees = this.#seen && this.#fees(this.#seen);
-    if (entry === undefined || fees === undefined) return []; // asked again at the next look
-    let nonce = this.#seen!.nonce;
-    for (const { record } of this.#entries.values()) {
-      nonce = Math.max(nonce, (record.nonce ?? -1) + 1);
-    }
+    // Asked again at the next look.
+    if (entry === undefined || fees === undefined || !this.#nonces.isSure) return [];
+    const nonce = this.#nonces.free(this.#records);
     const attempt = this.#signer.sign({ ...entry.record, nonce, gas, ...fees });
     this.#signed(entry);
     return this.#change(entry, { state: "pending", nonce, gas, attempts: [attempt] }, nowMs);
+  }
+
+  get #records(): IteratorObject<OutboxRecord> {
+    return this.#entries.values().map(({ record }) => record);
+  }
+
+  /** Goes after a nonce that nothing has, while what is pending has higher ones. */
+  #observedGap(seen: Observation, nowMs: number): OutboxEffect[] {
+    const lowest = Math.min(...pendingNonces(this.#records));
+    const isGap = Number.isFinite(lowest) && seen.nonce < lowest;
+    this.#gap = isGap ? doubted(this.#gap, nowMs) : NO_DOUBT;
+    const fees = this.#fees(seen);
+    if (!isBelieved(this.#gap, nowMs) || fees === undefined) return [];
+    this.#gap = NO_DOUBT;
+    this.#nonces.lower(seen.nonce);
+    const missing = lowest - seen.nonce;
+    const told: OutboxEffect = { type: "gap", nonce: seen.nonce, missing };
+    if (missing > MAX_FILLED) {
+      const entry = this.#entries.values().find(({ record }) =>
+        record.state === "pending" && record.nonce === lowest
+      )!;
+      const { record } = entry;
+      const nonce = this.#nonces.free(this.#records);
+      // The old attempts stay: should one be in a block after all, it is found.
+      const attempt = this.#signer.sign({ ...record, nonce, gas: record.gas!, ...fees });
+      this.#signed(entry);
+      const attempts = [...record.attempts, attempt];
+      return [told, ...this.#change(entry, { nonce, attempts }, nowMs)];
+    }
+    const effects: OutboxEffect[] = [told];
+    for (let nonce = seen.nonce; nonce < lowest; nonce++) {
+      const intent = {
+        key: `fill:${nonce}:${nowMs}`,
+        to: ZERO_ADDRESS,
+        data: "0x",
+        value: 0n,
+      } as const;
+      const attempts = [this.#signer.sign({ ...intent, nonce, gas: FILL_GAS, ...fees })];
+      const since = { revision: 1, sinceMs: nowMs, state: "pending" } as const;
+      const record: OutboxRecord = { ...intent, ...since, nonce, gas: FILL_GAS, attempts };
+      this.#entries.set(record.key, entryOf(record, false));
+      effects.push({ type: "store", record });
+    }
+    return effects;
   }
 
   #signed(entry: Entry): void {
@@ -260,12 +256,13 @@ export class OutboxMachine {
 
   #observed(seen: Observation, nowMs: number): OutboxEffect[] {
     this.#seen = seen;
+    this.#nonces.observe(seen.nonce, this.#records);
     const effects: OutboxEffect[] = [];
     for (const entry of this.#entries.values()) {
       if (entry.record.state === "pending") effects.push(...this.#pending(entry, seen, nowMs));
       else if (isOver(entry.record)) effects.push(...this.#over(entry, seen, nowMs));
     }
-    return [...effects, ...this.#startEstimates()];
+    return [...effects, ...this.#observedGap(seen, nowMs), ...this.#startEstimates()];
   }
 
   #pending(entry: Entry, seen: Observation, nowMs: number): OutboxEffect[] {
@@ -274,7 +271,7 @@ export class OutboxMachine {
     for (const { hash } of record.attempts) {
       const found = seen.executed.get(hash);
       if (found === undefined) continue;
-      entry.contradicted = 0;
+      entry.contradicted = NO_DOUBT;
       const depth = seen.head - found.blockNumber + 1n;
       if (depth < BigInt(this.#options.confirmations) || seen.finalNonce <= nonce) return [];
       const mined: Confirmation = { transactionHash: hash, blockNumber: found.blockNumber };
@@ -283,10 +280,11 @@ export class OutboxMachine {
     }
     if (seen.finalNonce > nonce) {
       // Somebody else with this key, or an endpoint that does not know its own blocks.
-      if (++entry.contradicted < LOOKS_TO_BELIEVE) return [];
+      entry.contradicted = doubted(entry.contradicted, nowMs);
+      if (!isBelieved(entry.contradicted, nowMs)) return [];
       return this.#change(entry, { state: "failed", failure: OVERTAKEN }, nowMs);
     }
-    entry.contradicted = 0;
+    entry.contradicted = NO_DOUBT;
     if (seen.nonce > nonce || !entry.stored) return [];
     return this.#replace(entry, seen, nowMs) ?? this.#broadcast(entry, nowMs);
   }
@@ -335,8 +333,8 @@ export class OutboxMachine {
     }
     // Its nonce free again: what comes after could never be executed.
     const isTakenBack = record.mined !== undefined && record.nonce! >= seen.nonce;
-    entry.contradicted = isTakenBack ? entry.contradicted + 1 : 0;
-    if (entry.contradicted < LOOKS_TO_BELIEVE) return [];
+    entry.contradicted = isTakenBack ? doubted(entry.contradicted, nowMs) : NO_DOUBT;
+    if (entry.contradicted.looks < LOOKS_TO_BELIEVE) return [];
     return this.#change(entry, { state: "pending" }, nowMs);
   }
 
@@ -344,7 +342,7 @@ export class OutboxMachine {
     const { mined: _mined, failure: _failure, ...rest } = entry.record;
     entry.record = { ...rest, ...to, revision: rest.revision + 1, sinceMs: nowMs };
     entry.stored = false;
-    entry.contradicted = 0;
+    entry.contradicted = NO_DOUBT;
     return [{ type: "store", record: entry.record }];
   }
 }
@@ -371,7 +369,7 @@ function entryOf(record: OutboxRecord, stored: boolean): Entry {
     submitted: undefined,
     broadcastMs: -Infinity,
     waits: undefined,
-    contradicted: 0,
+    contradicted: NO_DOUBT,
   };
 }
 

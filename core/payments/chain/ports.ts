@@ -199,7 +199,10 @@ export interface OutboxRecord extends Intent {
    * `confirmed`, `failed`: over.
    */
   readonly state: "waiting" | "pending" | "confirmed" | "failed";
-  /** The account's nonce that all attempts share; absent until there is one. */
+  /**
+   * The account's nonce that all attempts share, but those signed for one that was false; absent
+   * until there is one.
+   */
   readonly nonce?: number;
   /** Units of gas that each attempt may use. */
   readonly gas?: bigint;
