@@ -174,12 +174,12 @@ export class Asking {
   /** Signs the request; what it costs is reserved, once, and its payment signed along. */
   async #sign(signal: AbortSignal): Promise<Signed> {
     const { signer, payer } = this.#components;
-    const { body, systemPrompt, draft, payment: terms, answers } = this.#request;
+    const { body, systemPrompt, draft, payment: terms, answers, allowance } = this.#request;
     const drafted = draft();
     if (!isFree(drafted) && this.#paying === undefined) {
       if (payer === undefined || terms === undefined) throw cannotPay();
       const options = { payer, terms, draft: drafted, bodyBytes: body.length, answers };
-      this.#paying = await Paying.begin(options, signal);
+      this.#paying = await Paying.begin({ ...options, ...(allowance && { allowance }) }, signal);
     }
     const asked = { ...drafted, ...this.#paying?.bounds };
     this.#salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));

@@ -1,6 +1,7 @@
 /** One request to one executor, and its answer, as the caller sees them. @module */
 import type { Address, Hash } from "../bytes.ts";
 import type { ErrorData } from "../errors.ts";
+import type { Allowance } from "../payments/allowance.ts";
 import type { Payer, PaymentTerms } from "../payments/ports.ts";
 import type {
   Clock,
@@ -48,6 +49,8 @@ export interface InferRequest {
   readonly answers: number;
   /** How the executor wants to be paid, as it announces; absent where it did not say. */
   readonly payment?: PaymentTerms;
+  /** What it may cost, with other attempts at the same answer; absent for no limit but the payer's. */
+  readonly allowance?: Allowance;
   /** Makes the commitment; called again, for another nonce, where a request must be sent anew. */
   readonly draft: () => RequestDraft;
 }

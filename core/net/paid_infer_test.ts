@@ -10,7 +10,8 @@ import { ManualClock } from "../../tests/support/manual_clock.ts";
 import { type MemoryStream, memoryStreams } from "../../tests/support/memory_stream.ts";
 import { ScriptedModel, type ScriptedRun } from "../../tests/support/scripted_model.ts";
 import { type ErrorCode, LloomError } from "../errors.ts";
-import { costOf } from "../payments/amounts.ts";
+import { Allowance } from "../payments/allowance.ts";
+import { costOf, toCost } from "../payments/amounts.ts";
 import { estimate } from "../payments/prepay.ts";
 import type { MessageStream } from "../ports.ts";
 import { readChatRequest } from "../protocol/chat_request.ts";
@@ -41,7 +42,7 @@ const BODY = new TextEncoder().encode(JSON.stringify(CHAT));
 const { prepay: PREPAY } = estimate({ ...offer, maxTokens: 100 }, BODY.length);
 const STEP = costOf(offer, 0, PAYMENT.stepTokens);
 
-function ask(): InferRequest {
+function ask(fields: Partial<InferRequest> = {}): InferRequest {
   return {
     body: BODY,
     systemPrompt: "",
@@ -55,6 +56,7 @@ function ask(): InferRequest {
         timeoutMs: 10_000,
         nonce: randomNonce(),
       }),
+    ...fields,
   };
 }
 
@@ -273,6 +275,26 @@ Deno.test("a kept stream that is cut once the request went through costs its beg
   assert.ok(sold!.spent <= bought!.spent);
   assert.equal(bought!.refusals, 0);
   await it.client.stop();
+});
+
+Deno.test("attempts at one answer cost together no more than is allowed for it", async () => {
+  const { maxCost } = estimate({ ...offer, maxTokens: 100 }, BODY.length);
+  for (const [missing, code] of [[1n, "budget_exceeded"], [0n, undefined]] as const) {
+    const it = await market();
+    const allowance = new Allowance(1000n);
+    allowance.spend(toCost(1000n) - maxCost - PREPAY + missing);
+    const next = it.model.nextRun;
+    const broken = it.client.ask(executor, ask({ allowance }));
+    const run = await next;
+    it.streams[0]!.abort(new Error("cut"));
+    run.end(await run.cancelled, 0);
+    assert.equal(await codeOf(broken.receipt), "stream_broken");
+    const again = it.model.nextRun;
+    const answer = it.client.ask(executor, ask({ allowance }));
+    if (code === undefined) (await again).end(undefined, 0);
+    assert.equal(await codeOf(answer.receipt), code);
+    await it.client.stop();
+  }
 });
 
 Deno.test("a cancelled answer is settled for what was delivered", async () => {

@@ -1,6 +1,7 @@
 /** The money of one request under way, at the client. @module */
 import type { Hash } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
+import type { Allowance } from "../payments/allowance.ts";
 import type { Cost } from "../payments/amounts.ts";
 import type {
   OpeningPayment,
@@ -39,6 +40,8 @@ export interface PayingOptions {
   readonly bodyBytes: number;
   /** Answers asked for. */
   readonly answers: number;
+  /** What it may cost, with other attempts. */
+  readonly allowance?: Allowance;
 }
 
 /** One reservation, which ends with exactly one of `settle`, `dispute`, `abandon` and `disown`. */
@@ -47,24 +50,33 @@ export class Paying {
   readonly #prepay: Cost;
   readonly #answers: number;
   readonly #deadline: bigint;
+  readonly #allowance: Allowance | undefined;
   #voucher: SignedVoucher | undefined;
   #paid: Cost;
+  /** What the ledger has as paid; some of it may not have been sent. */
+  #promised: Cost;
   #cost: Cost = 0n;
   #sent = false;
   #ended = false;
 
-  private constructor(open: OpenPayment, prepay: Cost, { draft, answers }: PayingOptions) {
+  private constructor(
+    open: OpenPayment,
+    prepay: Cost,
+    { draft, answers, allowance }: PayingOptions,
+  ) {
     this.#open = open;
     this.#prepay = prepay;
     this.#answers = answers;
     this.#deadline = draft.deadline;
-    this.#paid = open.opening.paid;
+    this.#allowance = allowance;
+    this.#paid = this.#promised = open.opening.paid;
   }
 
-  /** Reserves. @throws {LloomError} as {@linkcode Payer.begin} */
+  /** Reserves. @throws {LloomError} as {@linkcode Payer.begin}, and `budget_exceeded` */
   static async begin(options: PayingOptions, signal: AbortSignal): Promise<Paying> {
-    const { payer, terms, draft, bodyBytes } = options;
+    const { payer, terms, draft, bodyBytes, allowance } = options;
     const { prepay, maxCost } = estimate(draft, bodyBytes);
+    allowance?.check(maxCost);
     const open = await payer.begin({
       executor: draft.executor,
       payment: terms,
@@ -127,6 +139,7 @@ export class Paying {
 
   /** @see OpenPayment.pay */
   pay(total: Cost): Promise<VoucherMessage> {
+    this.#promised = total;
     return this.#open.pay(total);
   }
 
@@ -138,33 +151,35 @@ export class Paying {
 
   /** @see OpenPayment.settle */
   settle(receipt: PaidReceipt): Promise<VoucherMessage | undefined> {
-    this.#end();
+    this.#end(receipt.cost);
     this.#cost = receipt.cost;
     return this.#open.settle(receipt);
   }
 
   /** @see OpenPayment.dispute */
   async dispute(receipt: PaidReceipt): Promise<void> {
-    this.#end();
+    this.#end(this.#promised);
     await this.#open.dispute(receipt);
   }
 
   /** There will be no receipt. @param owed false if the executor said that nothing is owed */
   async abandon(owed: boolean): Promise<void> {
     if (this.#ended) return;
-    this.#end();
-    await this.#open.abandon(owed && this.#sent);
+    const counts = owed && this.#sent;
+    this.#end(counts ? this.#promised : 0n);
+    await this.#open.abandon(counts);
   }
 
   /** @see OpenPayment.disown */
   async disown(): Promise<void> {
-    this.#end();
+    this.#end(this.#promised);
     await this.#open.disown();
   }
 
-  #end(): void {
+  #end(cost: Cost): void {
     if (this.#ended) throw new TypeError("end payment: it has ended");
     this.#ended = true;
+    this.#allowance?.spend(cost);
   }
 }
 

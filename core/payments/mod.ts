@@ -1,5 +1,6 @@
 /** Money: amounts, what requests cost, channels as both sides keep them, and proofs of payment. @module */
 export * from "./amounts.ts";
+export * from "./allowance.ts";
 export * from "./prepay.ts";
 export * from "./ports.ts";
 export * from "./channel.ts";

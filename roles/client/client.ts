@@ -3,7 +3,7 @@ import type { Hash } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { Directory, InferClient, requestConsent, type SignedConsent } from "@lloom/core/net";
-import type { Amount, BuyerChannel, Payer } from "@lloom/core/payments";
+import { Allowance, type Amount, type BuyerChannel, type Payer } from "@lloom/core/payments";
 import {
   CHANNEL_PROTOCOL,
   type ChatRequest,
@@ -235,6 +235,8 @@ export class LloomClient {
     // All attempts share the time; the search for executors is not counted.
     const remainingMs = () => Math.max(1, (endMs ??= clock.now() + timeoutMs) - clock.now());
     const times = () => ({ nowMs: clock.now(), timeoutMs: remainingMs() });
+    const { maxPrice = this.#maxPrice } = options;
+    const allowance = maxPrice === undefined ? undefined : new Allowance(maxPrice);
     const completion = new Completion({
       candidates: async () =>
         (await this.#plans(chat, body, options)).map((plan) => plan.candidate),
@@ -249,6 +251,7 @@ export class LloomClient {
             systemPrompt: systemPrompt(chat),
             answers: chat.n,
             ...(payment && { payment }),
+            ...(allowance && { allowance }),
             draft: () => planFor(chat, body.length, candidate, times()).draft,
           },
           signal,
