@@ -125,9 +125,9 @@ export const PLANTED_BUGS: readonly PlantedBug[] = [
   },
   {
     name: "two wishes under way take one nonce",
-    file: `${PAYMENTS}/chain/outbox_machine.ts`,
-    from: "nonce = Math.max(nonce, (record.nonce ?? -1) + 1);",
-    to: "nonce = Math.max(nonce, record.nonce ?? 0);",
+    file: `${PAYMENTS}/chain/account_nonces.ts`,
+    from: "while (pending.has(free)) free++;",
+    to: "",
   },
 ];
 

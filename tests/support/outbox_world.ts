@@ -30,6 +30,11 @@ export function intentOf(key: string): Intent {
   return { key, to: ZERO_ADDRESS, data: `0x${new TextEncoder().encode(key).toHex()}`, value: 0n };
 }
 
+/** What a key's transaction carries: nothing, where it fills a gap. */
+function dataOf(key: string): string {
+  return key.startsWith("fill:") ? "0x" : intentOf(key).data;
+}
+
 /** A machine with a disk that may lose what is not synced, and a chain. */
 export class OutboxWorld {
   readonly chain = new ModelChain(CONFIRMATIONS);
@@ -75,7 +80,7 @@ export class OutboxWorld {
         case "ended":
           if (effect.record.state === "confirmed") {
             assert.ok(
-              this.chain.isFinal(effect.record.data),
+              this.chain.isFinal(dataOf(effect.record.key)),
               "confirmed before it was final",
             );
           }
