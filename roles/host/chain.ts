@@ -17,6 +17,9 @@ import { SqliteOutboxStore } from "./stores/sqlite_outbox_store.ts";
 
 export { createRedeemer } from "@lloom/core/payments/chain";
 
+/** Base units of a coin of 18 decimals. */
+const GWEI = 1_000_000_000n;
+
 /** What an account can do on its chain. */
 export interface ChainAccount {
   /** Sends its transactions. */
@@ -127,7 +130,10 @@ export class ChainAccess {
     try {
       const signer = createTransactionSigner(identity.exportPrivateKey(), chain.chainId);
       const clock = systemClock;
-      const outbox = await openOutbox({}, { chain: this.#chain, store, signer, clock });
+      const outbox = await openOutbox(
+        { maxFeePerGas: BigInt(blockchain.maxFeePerGas) * GWEI },
+        { chain: this.#chain, store, signer, clock },
+      );
       const components = { chain: this.reader, outbox };
       return {
         outbox,

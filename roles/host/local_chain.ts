@@ -57,6 +57,7 @@ export class LocalChain {
         coin: "ETH",
         confirmations: 1,
         pollMs: POLL_MS,
+        maxFeePerGas: 500,
       };
       const clock = systemClock;
       const { contractAddress: contract } = blockchain;

@@ -46,6 +46,7 @@ export function blockchainOf(rpcUrl: string, confirmations: number): BlockchainC
     coin: "ETH",
     confirmations,
     pollMs: 50,
+    maxFeePerGas: 500,
   };
 }
 

@@ -6,7 +6,7 @@ import type { Intent, OutboxRecord } from "./ports.ts";
 export interface OutboxOptions {
   /** Blocks after which an execution is final. @default 1 */
   readonly confirmations?: number;
-  /** The most that is paid for a unit of gas, in base units of the coin; above it, transactions wait. @default 200 gwei */
+  /** The most that is paid for a unit of gas, in base units of the coin; above it, transactions wait. @default 500 gwei */
   readonly maxFeePerGas?: bigint;
   /** How long a transaction may wait before its fee is raised, if blocks go by meanwhile. @default 30000 */
   readonly replaceAfterMs?: number;

@@ -22,7 +22,7 @@ import type { TransactionSigner } from "./transaction.ts";
 
 const DEFAULTS: Required<OutboxOptions> = {
   confirmations: 1,
-  maxFeePerGas: 200_000_000_000n,
+  maxFeePerGas: 500_000_000_000n,
   replaceAfterMs: 30_000,
   rebroadcastMs: 15_000,
   maxInFlight: 16,

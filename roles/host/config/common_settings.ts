@@ -81,6 +81,8 @@ export interface BlockchainConfig {
   readonly confirmations: number;
   /** Between two looks at the chain while something is awaited, in milliseconds. */
   readonly pollMs: number;
+  /** The most that is paid for a unit of gas, in gwei: above it, transactions wait. */
+  readonly maxFeePerGas: number;
 }
 
 /** What every role's configuration has. */
@@ -286,6 +288,12 @@ export function commonSettings(defaults: CommonDefaults): CommonTable {
         integer(10, 600_000, "milliseconds"),
         1000,
         "Time between two looks at the chain while something is awaited there.",
+      ),
+      maxFeePerGas: setting(
+        integer(1, 1_000_000, "gwei"),
+        500,
+        "The most that is paid for a unit of gas, in gwei; while it costs more, transactions wait.",
+        { env: "LLOOM_MAX_FEE_PER_GAS" },
       ),
     },
   };
