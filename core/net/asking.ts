@@ -178,10 +178,10 @@ export class Asking {
     const drafted = draft();
     if (!isFree(drafted) && this.#paying === undefined) {
       if (payer === undefined || terms === undefined) throw cannotPay();
-      const options = { payer, terms, draft: drafted, bodyBytes: body.length, answers };
+      const options = { payer, terms, draft, bodyBytes: body.length, answers };
       this.#paying = await Paying.begin({ ...options, ...(allowance && { allowance }) }, signal);
     }
-    const asked = { ...drafted, ...this.#paying?.bounds };
+    const asked = this.#paying?.draft ?? drafted;
     this.#salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
     return signer.signRequest(asked, body, this.#salt, systemPrompt, this.#paying?.voucher);
   }

@@ -34,8 +34,8 @@ export interface PayingOptions {
   readonly payer: Payer;
   /** How the executor wants to be paid. */
   readonly terms: PaymentTerms;
-  /** The request, on no channel yet. */
-  readonly draft: RequestDraft;
+  /** Makes the request, on no channel yet, to be sent now. */
+  readonly draft: () => RequestDraft;
   /** The length of its body. */
   readonly bodyBytes: number;
   /** Answers asked for. */
@@ -49,7 +49,8 @@ export class Paying {
   readonly #open: OpenPayment;
   readonly #prepay: Cost;
   readonly #answers: number;
-  readonly #deadline: bigint;
+  /** The request that money was set aside for. */
+  readonly draft: RequestDraft;
   readonly #allowance: Allowance | undefined;
   #voucher: SignedVoucher | undefined;
   #paid: Cost;
@@ -61,20 +62,22 @@ export class Paying {
 
   private constructor(
     open: OpenPayment,
+    draft: RequestDraft,
     prepay: Cost,
-    { draft, answers, allowance }: PayingOptions,
+    { answers, allowance }: PayingOptions,
   ) {
     this.#open = open;
     this.#prepay = prepay;
     this.#answers = answers;
-    this.#deadline = draft.deadline;
+    this.draft = { ...draft, channelId: open.channelId };
     this.#allowance = allowance;
     this.#paid = this.#promised = open.opening.paid;
   }
 
   /** Reserves. @throws {LloomError} as {@linkcode Payer.begin}, and `budget_exceeded` */
   static async begin(options: PayingOptions, signal: AbortSignal): Promise<Paying> {
-    const { payer, terms, draft, bodyBytes, allowance } = options;
+    const { payer, terms, bodyBytes, allowance } = options;
+    let draft = options.draft();
     const { prepay, maxCost } = estimate(draft, bodyBytes);
     allowance?.check(maxCost);
     const open = await payer.begin({
@@ -83,14 +86,12 @@ export class Paying {
       prepay,
       maxCost,
       model: draft.model,
-      deadlineMs: Number(draft.deadline) * 1000,
+      deadlineMs() {
+        draft = options.draft();
+        return Number(draft.deadline) * 1000;
+      },
     }, signal);
-    return new Paying(open, prepay, options);
-  }
-
-  /** What its request names: the channel, and how long the reservation counts. */
-  get bounds(): Pick<RequestDraft, "channelId" | "deadline"> {
-    return { channelId: this.#open.channelId, deadline: this.#deadline };
+    return new Paying(open, draft, prepay, options);
   }
 
   /** What is to be signed with the request. */

@@ -119,7 +119,7 @@ class LedgerPayer implements ChannelPayer {
 
   async begin(request: PaymentRequest, signal?: AbortSignal): Promise<OpenPayment> {
     this.#assertPayable(request);
-    const { executor, model, maxCost, prepay, deadlineMs } = request;
+    const { executor, model, maxCost, prepay } = request;
     const { store, clock } = this.#components;
     const id = toHex(this.#random(16)).slice(2);
     for (let tries = 1;; tries++) {
@@ -128,6 +128,7 @@ class LedgerPayer implements ChannelPayer {
       const channel = current !== undefined && this.#suits(current.terms, request)
         ? current
         : await this.#provide(request, signal);
+      const deadlineMs = request.deadlineMs();
       const purchase = { id, model, maxCost, prepay, deadlineMs, nowMs: clock.now() };
       try {
         const payment = await store.reserve(channel.channelId, purchase, this.#budgets);

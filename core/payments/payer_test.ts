@@ -47,7 +47,7 @@ function request(max: bigint, fields: Partial<PaymentRequest> = {}): PaymentRequ
     maxCost: toCost(max),
     prepay: toCost(max / 10n),
     model: "m",
-    deadlineMs: 1_700_000_600_000,
+    deadlineMs: () => 1_700_000_600_000,
     ...fields,
   };
 }
@@ -77,6 +77,18 @@ Deno.test("the first request opens a channel that the ledger knew before, and th
   assert.equal(opening.voucher?.cumulativeAmount, 10n);
   assert.equal((await payer.begin(request(100n))).channelId, channelId);
   assert.deepEqual(chain.done, ["open 1000"]);
+});
+
+Deno.test("how long a request may take is asked once there is a channel, however long that took to open", async () => {
+  const { chain, clock, store, payer } = world();
+  const gate = Promise.withResolvers<void>();
+  chain.gate = gate.promise;
+  const begun = payer.begin(request(100n, { deadlineMs: () => clock.now() + 60_000 }));
+  while (chain.done.length === 0) await Promise.resolve();
+  clock.advance(600_000);
+  gate.resolve();
+  await begun;
+  assert.equal((await store.history({ limit: 1 }))[0]!.deadlineMs, clock.now() + 60_000);
 });
 
 Deno.test("all who wait for one executor share one channel, with room for them all", async () => {

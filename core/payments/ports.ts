@@ -70,8 +70,11 @@ export interface PaymentRequest {
   readonly maxCost: Cost;
   /** The model, for the record. */
   readonly model: string;
-  /** Unix milliseconds after which the request cannot be under way any more. */
-  readonly deadlineMs: number;
+  /**
+   * Unix milliseconds after which the request cannot be under way any more, if it is sent now. Asked
+   * once there is a channel: to open one may take longer than an answer.
+   */
+  readonly deadlineMs: () => number;
 }
 
 /** The client's money. */

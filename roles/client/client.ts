@@ -232,9 +232,8 @@ export class LloomClient {
     const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const { clock } = this.#peer;
     let endMs: number | undefined;
-    // All attempts share the time; the search for executors is not counted.
+    // All attempts share the time; the search for executors is not counted, nor the last opening.
     const remainingMs = () => Math.max(1, (endMs ??= clock.now() + timeoutMs) - clock.now());
-    const times = () => ({ nowMs: clock.now(), timeoutMs: remainingMs() });
     const { maxPrice = this.#maxPrice } = options;
     const allowance = maxPrice === undefined ? undefined : new Allowance(maxPrice);
     const completion = new Completion({
@@ -244,6 +243,9 @@ export class LloomClient {
         this.#observations.started(announcement.peerId, offer.id),
       ask: (candidate) => {
         const { peerId, executor, multiaddrs, payment } = candidate.announcement;
+        // Counted from when the request is sent: opening a channel before that may take a while.
+        const timeoutMs = remainingMs();
+        const times = () => ({ nowMs: clock.now(), timeoutMs });
         return this.#infer.ask(
           { peerId, address: executor, multiaddrs },
           {
@@ -255,7 +257,7 @@ export class LloomClient {
             draft: () => planFor(chat, body.length, candidate, times()).draft,
           },
           signal,
-          { timeoutMs: remainingMs() },
+          { timeoutMs },
         );
       },
       onFailover: ({ announcement: { peerId } }, { code }) =>

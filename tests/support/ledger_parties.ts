@@ -114,7 +114,7 @@ export class LedgerPayer implements Payer {
     const { channelId, store, ends, terms } = this;
     const id = `${++this.#requests}`;
     const nowMs = Date.now();
-    const wanted = { id, maxCost, prepay, deadlineMs, nowMs, model };
+    const wanted = { id, maxCost, prepay, deadlineMs: deadlineMs(), nowMs, model };
     const { refusals, ...reserved } = await store.reserve(channelId, wanted, {});
     const opening = this.cheat(reserved);
     const signed = async (payment: Opening): Promise<VoucherMessage> => {
