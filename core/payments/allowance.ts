@@ -7,7 +7,7 @@ export class Allowance {
   readonly #limit: Cost;
   #spent: Cost = 0n;
 
-  /** @param limit base units */
+  /** Nothing is spent yet. @param limit base units */
   constructor(limit: Amount) {
     this.#limit = toCost(limit);
   }
