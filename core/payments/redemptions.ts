@@ -8,6 +8,11 @@ export interface RedemptionPolicy {
   readonly threshold: Amount;
   /** One with anything to redeem for so long is redeemed, in milliseconds. */
   readonly maxAgeMs: number;
+  /**
+   * One with less than both this and the threshold is never redeemed, in base units of the asset: its
+   * transaction would cost more. @default 0n
+   */
+  readonly minimum?: Amount;
 }
 
 /** A channel with something to redeem. */
@@ -38,7 +43,7 @@ export const MAX_BATCH = 100;
  */
 export function planRedemptions(
   open: readonly OpenRedemption[],
-  { threshold, maxAgeMs }: RedemptionPolicy,
+  { threshold, maxAgeMs, minimum = 0n }: RedemptionPolicy,
   nowMs: number,
   everything = false,
 ): RedemptionPlan {
@@ -46,7 +51,7 @@ export function planRedemptions(
   const closings: SellerChannel[] = [];
   for (const { channel, sinceMs } of open) {
     const amount = redeemable(channel);
-    if (amount === 0n) continue;
+    if (amount === 0n || amount < minimum && amount < threshold) continue;
     const isClosing = channel.status === "closing";
     const isIdle = channel.reserved === 0n;
     const { closesAt, terms } = channel;

@@ -107,13 +107,13 @@ export class Settler {
   }
 
   /**
-   * Redeems everything, and waits until that is final.
+   * Redeems everything, however little, and waits until that is final.
    * @throws {LloomError} `chain_unavailable`, `transaction_failed`, `insufficient_funds`
    */
   async settle(signal?: AbortSignal): Promise<Settlement> {
     const open = await this.#components.store.redeemable();
     await this.#watch.read(open.map(({ channel }) => channel.channelId));
-    const { begun, failure } = await this.#begin(true);
+    const { begun, failure } = await this.#begin(true, 0n);
     const finished = await Promise.allSettled(begun.map((one) => this.#finish(one, signal)));
     const unfinished = finished.find((one) => one.status === "rejected");
     if (failure !== undefined) throw failure;
@@ -126,8 +126,8 @@ export class Settler {
   }
 
   /**
-   * Stops watching, and has everything redeemed: resolves once that is on disk, to be sent for
-   * certain, or after `graceMs`.
+   * Stops watching, and has everything redeemed that is worth it: resolves once that is on disk, to be
+   * sent for certain, or after `graceMs`.
    */
   async stop(graceMs: number): Promise<void> {
     this.#disarm?.();
@@ -192,15 +192,17 @@ export class Settler {
   /** Has all that is due sent. */
   async #begin(
     everything: boolean,
+    minimum = this.#options.minimum ?? 0n,
   ): Promise<{ readonly begun: readonly Begun[]; readonly failure?: unknown }> {
     const { store, redeemer, clock } = this.#components;
     const nowMs = clock.now();
+    const policy = { ...this.#options, minimum };
     const open = (await store.redeemable()).filter(({ channel }) => {
       const underWay = this.#underWay.get(channel.channelId);
       if (everything) return underWay === undefined || coveredBy(channel) > underWay;
       return underWay === undefined && (this.#retries.get(channel.channelId)?.atMs ?? 0) <= nowMs;
     });
-    const { batches, closings } = planRedemptions(open, this.#options, nowMs, everything);
+    const { batches, closings } = planRedemptions(open, policy, nowMs, everything);
     const sent = await Promise.allSettled([
       ...closings.map((one) => this.#close(one)),
       ...batches.map((batch) => this.#send(batch, (items) => redeemer.redeem(items))),

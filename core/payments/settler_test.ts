@@ -141,7 +141,8 @@ function world() {
   const clock = new ManualClock();
   const store = createMemorySellerStore(noblePrimitives.keccak256);
   const redeemer = new FakeRedeemer(chain);
-  const settler = () => new Settler(POLICY, { store, chain, redeemer, clock });
+  const settler = (minimum = 0n) =>
+    new Settler({ ...POLICY, minimum }, { store, chain, redeemer, clock });
   /** A channel with a voucher of `amount`, for a request that is over unless `busy`. */
   const earn = async (salt: bigint, amount: bigint, busy = false): Promise<Hash> => {
     const terms = termsOf(salt);
@@ -402,6 +403,34 @@ Deno.test("stopping has everything redeemed, however little, and waits for nothi
   assert.equal(redeemer.sent.size, 0);
   await one.stop(1000);
   assert.equal(redeemer.sent.size, 1);
+});
+
+Deno.test("what costs more to redeem than it brings is left: by age, at the end, and when its channel closes", async () => {
+  const plan = (fields: Partial<SellerChannel>, amount: bigint, policy = POLICY) => {
+    const open = [{ channel: channelWith(fields, amount), sinceMs: 0 }];
+    const floor = { ...policy, minimum: 20n };
+    const { batches, closings } = planRedemptions(open, floor, policy.maxAgeMs, true);
+    return closings.length + batches.length;
+  };
+  for (
+    const fields of [{}, { consented: true }, { status: "closing", closesAt: 3600 }] as const
+  ) {
+    assert.equal(plan(fields, 19n), 0);
+    assert.equal(plan(fields, 20n), 1);
+  }
+  assert.equal(plan({}, 19n, { ...POLICY, threshold: 10n }), 1);
+
+  const { redeemer, settler, earn } = world();
+  await earn(1n, 5n);
+  const one = settler(20n);
+  one.start();
+  await turns();
+  await one.stop(1000);
+  assert.equal(redeemer.sent.size, 0);
+  const settling = settler(20n).settle();
+  await turns();
+  await redeemer.mine();
+  assert.deepEqual(await settling, { channels: 1, amount: 5n });
 });
 
 Deno.test("stopping takes no longer than it may, and the next start sends the same transaction", async () => {

@@ -82,6 +82,7 @@ export class DemoMoney {
       "",
       "[payments]",
       `step_tokens = ${STEP_TOKENS}`,
+      'redeem_minimum = "0"',
       "",
     ].join("\n");
   }

@@ -53,13 +53,14 @@ export class Till {
   #started = false;
 
   private constructor(options: TillOptions, parts: TillParts) {
-    const { redeemThreshold, redeemMaxAge } = options.config.payments;
+    const { redeemThreshold, redeemMinimum, redeemMaxAge } = options.config.payments;
     this.asset = parts.asset;
     this.store = parts.ledger.store;
     this.#options = options;
     this.#parts = parts;
     this.settler = new Settler({
       threshold: parseAmount(redeemThreshold, parts.asset),
+      minimum: parseAmount(redeemMinimum, parts.asset),
       maxAgeMs: redeemMaxAge * 1000,
     }, {
       store: this.store,

@@ -86,6 +86,7 @@ Deno.test.beforeAll(async () => {
       "[payments]",
       `step_tokens = ${STEP_TOKENS}`,
       'min_deposit = "0.00000000001"',
+      'redeem_minimum = "0"',
     ].join("\n"),
   });
   executor = victim.ready.address.toLowerCase() as Address;
@@ -343,6 +344,7 @@ test("in the end the chain has paid for all but a step of what each cheat was gi
         minCloseDelay: 3600,
         minDeposit: "0",
         redeemThreshold: "1",
+        redeemMinimum: "0",
         redeemMaxAge: 60,
       },
       storage: { dataDir },

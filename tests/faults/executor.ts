@@ -116,6 +116,7 @@ export class FaultyExecutor extends Member {
       minCloseDelay: 3600,
       minDeposit: "0.0000000000001",
       redeemThreshold: "0.00000000000002",
+      redeemMinimum: "0",
       redeemMaxAge: 60,
     };
   }

@@ -41,6 +41,8 @@ export interface ExecutorPaymentsConfig {
   readonly minDeposit: AmountText;
   /** A channel with so much to redeem is redeemed. */
   readonly redeemThreshold: AmountText;
+  /** A channel with less to redeem is left: its transaction would cost more. */
+  readonly redeemMinimum: AmountText;
   /** A voucher so old is redeemed, in seconds. */
   readonly redeemMaxAge: number;
 }
@@ -120,8 +122,8 @@ export const EXECUTOR_PAYMENTS: Group<ExecutorPaymentsConfig> = {
     stepTokens: setting(
       integer(1, 1_000_000, "tokens"),
       256,
-      "Tokens of answer delivered before their payment is waited for: the most that is lost to a " +
-        "client that stops paying.",
+      "Tokens of answer delivered before their payment is waited for: what a client that stops paying " +
+        "has of an answer for nothing, and of several at once on a new channel up to 16 times.",
     ),
     minCloseDelay: setting(
       integer(MIN_CLOSE_DELAY_S, MAX_CLOSE_DELAY_S, "seconds"),
@@ -131,6 +133,12 @@ export const EXECUTOR_PAYMENTS: Group<ExecutorPaymentsConfig> = {
     ),
     minDeposit: setting(amount(), "0.0001", "The smallest deposit to serve a channel for."),
     redeemThreshold: setting(amount(), "0.01", "Redeem a channel that has so much to redeem."),
+    redeemMinimum: setting(
+      amount(),
+      "0.00001",
+      "Leave a channel that has less to redeem, and less than redeem_threshold: choose what a " +
+        "transaction costs.",
+    ),
     redeemMaxAge: setting(
       integer(60, MAX_CLOSE_DELAY_S, "seconds"),
       86_400,
