@@ -158,10 +158,13 @@ export class BuyerOracle implements LedgerObserver<BuyerStore> {
   finish(book: Book<BuyerStore>): void {
     this.changed(book);
     for (const one of book.history(EVERYTHING)) {
-      const { request, state, cost, id, startedMs } = one;
+      const { request, state, cost, id, startedMs, endedMs, deadlineMs } = one;
       // What a crash left open is given up with the next request after its deadline.
       const isLeft = startedMs <= this.#crashedMs;
       this.#check(state !== "open" || isLeft, "every request ends", `${id} is open`);
+      const isGivenUp = state === "abandoned" && endedMs !== undefined && endedMs <= deadlineMs &&
+        this.#answered.get(id) === false;
+      this.#check(!isGivenUp || isLeft, "nothing is given up while it goes on", id);
       if (request === undefined || state !== "done") continue;
       this.#oracle.checkReceipt(request.requestHash, cost);
     }
