@@ -10,6 +10,7 @@ export const ERROR_CODES = [
   "aborted", // the caller cancelled
   "timeout", // a deadline of ours passed
   "config_invalid", // a setting is unknown or out of range
+  "in_use", // another process has what only one may
   "identity_invalid", // a key is malformed, or its file may be read by others
   // what a peer sent
   "frame_too_large",

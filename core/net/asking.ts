@@ -5,6 +5,7 @@
 import { getLogger } from "@logtape/logtape";
 import { concat, type Hash } from "../bytes.ts";
 import { type ErrorData, LloomError } from "../errors.ts";
+import { isFree } from "../payments/amounts.ts";
 import type { MessageStream, SignedRequest, SignedVoucher } from "../ports.ts";
 import {
   decodeExecutorFrame,
@@ -30,7 +31,7 @@ import type {
   InferRequest,
   Receipt,
 } from "./infer_request.ts";
-import { cannotPay, isFree, Paying } from "./paying.ts";
+import { cannotPay, Paying } from "./paying.ts";
 
 const log = getLogger(["lloom", "infer"]);
 

@@ -184,11 +184,6 @@ export class Paying {
   }
 }
 
-/** Whether a request costs nothing. */
-export function isFree({ inboundPrice, outboundPrice }: RequestDraft): boolean {
-  return inboundPrice + outboundPrice === 0n;
-}
-
 /** Why a request with a price is not asked. */
 export function cannotPay(): LloomError {
   return new LloomError(

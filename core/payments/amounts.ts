@@ -15,7 +15,7 @@ export type Amount = bigint & { readonly unit?: "amount" };
 export type Cost = bigint & { readonly unit?: "cost" };
 
 /** Costs in one base unit. */
-export const COST_PER_BASE_UNIT = 1_000_000n;
+const COST_PER_BASE_UNIT = 1_000_000n;
 /** The largest amount that a channel or a voucher can hold: 96 bits. */
 export const MAX_AMOUNT: Amount = (1n << 96n) - 1n;
 
@@ -38,6 +38,11 @@ export interface Prices {
   readonly inboundPrice: bigint;
   /** Base units per 1,000,000 tokens of answer. */
   readonly outboundPrice: bigint;
+}
+
+/** Whether tokens cost nothing. */
+export function isFree({ inboundPrice, outboundPrice }: Prices): boolean {
+  return inboundPrice === 0n && outboundPrice === 0n;
 }
 
 /** The exact cost of so many tokens. */
@@ -67,7 +72,7 @@ export function formatCost(cost: Cost, asset: Asset): string {
 }
 
 /** A whole number of `10^-decimals` as a decimal number. */
-export function formatUnits(value: bigint, decimals: number): string {
+function formatUnits(value: bigint, decimals: number): string {
   const digits = (value < 0n ? -value : value).toString().padStart(decimals + 1, "0");
   const whole = digits.slice(0, digits.length - decimals);
   const fraction = digits.slice(digits.length - decimals).replace(/0+$/, "");

@@ -260,3 +260,6 @@ export const MAX_RELAY_RESERVATIONS_PER_HOST = 8;
 export const MAX_RELAYED_BYTES = 256 << 20;
 /** How long one relayed connection may last; its peers then dial anew. */
 export const MAX_RELAYED_MS = 3600_000;
+
+/** Largest answer of an endpoint of the chain: the events of a few thousand blocks. */
+export const MAX_RPC_ANSWER_BYTES = 16 << 20;

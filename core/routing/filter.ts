@@ -1,5 +1,6 @@
 /** Which candidates may serve a request at all. @module */
 import { LloomError } from "../errors.ts";
+import { isFree } from "../payments/amounts.ts";
 import type { PaymentTerms } from "../payments/ports.ts";
 import { STALE_AFTER_MS } from "../protocol/limits.ts";
 import type { Candidate } from "./candidate.ts";
@@ -33,7 +34,7 @@ export type Refusal =
   | "unavailable"
   | "feature missing"
   | "too expensive"
-  | "not free"
+  | "not free, and no chain to pay on is named (--rpc-url)"
   | "paid otherwise";
 
 /** Whether an executor goes by a name: its PeerId, or its address in either case. */
@@ -61,8 +62,10 @@ export function refusal(
   const tooExpensive = (maxInboundPrice !== undefined && offer.inboundPrice > maxInboundPrice) ||
     (maxOutboundPrice !== undefined && offer.outboundPrice > maxOutboundPrice);
   if (tooExpensive) return "too expensive";
-  if (offer.inboundPrice + offer.outboundPrice === 0n) return undefined;
-  if (requirements.payment === undefined) return "not free";
+  if (isFree(offer)) return undefined;
+  if (requirements.payment === undefined) {
+    return "not free, and no chain to pay on is named (--rpc-url)";
+  }
   return canPay(requirements.payment, announcement.payment) ? undefined : "paid otherwise";
 }
 

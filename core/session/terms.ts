@@ -2,6 +2,7 @@
 import { type Address, ZERO_HASH } from "../bytes.ts";
 import type { ErrorCode, ErrorData } from "../errors.ts";
 import type { ModelOffer } from "../protocol/announcement.ts";
+import { isFree } from "../payments/amounts.ts";
 import type { PaymentTerms } from "../payments/ports.ts";
 import { estimate } from "../payments/prepay.ts";
 import type { OpenFrame } from "../protocol/infer/mod.ts";
@@ -47,9 +48,7 @@ export function checkTerms(
   ) {
     return refused("price_too_low", "it offers less than this executor's price");
   }
-  if (commitment.inboundPrice + commitment.outboundPrice > 0n) {
-    return checkPayment(open, client, payment);
-  }
+  if (!isFree(commitment)) return checkPayment(open, client, payment);
   if (commitment.channelId !== ZERO_HASH || open.payment !== undefined) {
     return refused("request_invalid", "a free request names no payment channel");
   }

@@ -7,6 +7,7 @@ import {
   formatAmount,
   formatCost,
   hasRoom,
+  isFree,
   toAmount,
 } from "@lloom/core/payments";
 import { parseChatRequest, systemPrompt } from "@lloom/core/protocol";
@@ -80,8 +81,8 @@ function dryRun(
   const { peerId, executor } = candidate.announcement;
   const { keccak256 } = noblePrimitives;
   const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
-  const isFree = draft.inboundPrice + draft.outboundPrice === 0n;
-  const channel = isFree
+  const costs = !isFree(draft);
+  const channel = !costs
     ? undefined
     : channels.find((one) =>
       one.terms.executor === executor && one.terms.asset === funds?.asset.address &&
@@ -96,7 +97,7 @@ function dryRun(
   return {
     executor: { peerId, address: toChecksumAddress(executor) },
     commitment,
-    ...(!isFree && funds && { money: moneyOf(draft, estimate, funds, channel) }),
+    ...(costs && funds && { money: moneyOf(draft, estimate, funds, channel) }),
   };
 }
 

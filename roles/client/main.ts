@@ -9,6 +9,7 @@ import {
 } from "@lloom/core/identity";
 import { formatAmount } from "@lloom/core/payments";
 import {
+  type CommandContext,
   createProgram,
   generateIdentityCommand,
   loadIdentity,
@@ -29,12 +30,6 @@ interface Wishes {
   readonly discoverModels?: true | undefined;
   readonly demo?: true | undefined;
   readonly dryRun?: true | undefined;
-}
-
-interface Context {
-  readonly config: ClientConfig;
-  readonly format: "text" | "json";
-  readonly sandboxWorkers: boolean;
 }
 
 /**
@@ -85,7 +80,11 @@ export function main(args: readonly string[]): Promise<number> {
   return runProgram(program, args);
 }
 
-async function run(wishes: Wishes, context: Context, signal: AbortSignal): Promise<void> {
+async function run(
+  wishes: Wishes,
+  context: CommandContext<ClientConfig>,
+  signal: AbortSignal,
+): Promise<void> {
   const { config, format, sandboxWorkers } = context;
   const { bootstrapNodes } = config.network;
   const { defaults } = config.client;
@@ -153,7 +152,7 @@ async function serve(
   wishes: Wishes,
   client: LloomClient,
   wallet: Wallet,
-  { config, format }: Context,
+  { config, format }: CommandContext<ClientConfig>,
   signal: AbortSignal,
 ): Promise<void> {
   const { showProgress } = await import("./progress.ts");
@@ -195,10 +194,8 @@ async function serve(
   } catch (error) {
     if (!(error instanceof LloomError) || error.code !== "no_executor") throw error;
     if (wishes.discoverModels) throw error;
-    const hint = wallet.funds === undefined && error.message.includes("not free")
-      ? "name a chain to pay on, with --rpc-url and --chain-id"
-      : "--discover-models lists what is on offer";
-    throw new LloomError(error.code, `${error.message}; ${hint}`, { cause: error });
+    const message = `${error.message}; --discover-models lists what is on offer`;
+    throw new LloomError(error.code, message, { cause: error });
   } finally {
     hide();
   }

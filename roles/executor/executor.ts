@@ -8,6 +8,7 @@ import {
   ProviderRecords,
   type StreamHandler,
 } from "@lloom/core/net";
+import { isFree } from "@lloom/core/payments";
 import {
   CHANNEL_PROTOCOL,
   LLM_PROTOCOL,
@@ -287,8 +288,7 @@ export class Executor {
   }
 
   #warnOfPrices(): void {
-    const priced = this.#catalog.offers()
-      .filter(({ inboundPrice, outboundPrice }) => inboundPrice + outboundPrice > 0n);
+    const priced = this.#catalog.offers().filter((offer) => !isFree(offer));
     if (priced.length === 0 || this.#till !== undefined) return;
     log.warn(
       "{count} models have a price and are refused: no chain is configured to be paid on; " +

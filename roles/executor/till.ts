@@ -1,6 +1,5 @@
 /** An executor's money: its account, what it asks of those who pay, and how it redeems. @module */
 import type { Hash } from "@lloom/core/bytes";
-import { LloomError } from "@lloom/core/errors";
 import type { Identity } from "@lloom/core/identity";
 import { CloseServer } from "@lloom/core/net";
 import {
@@ -14,7 +13,7 @@ import {
   Settler,
 } from "@lloom/core/payments";
 import type { Signer, Verifier } from "@lloom/core/ports";
-import { ledgerPath, paymentChain, systemClock } from "@lloom/host";
+import { ledgerPath, type PaymentChain, paymentChain, systemClock } from "@lloom/host";
 import type { ChainAccess, HeldAccount } from "@lloom/host/chain";
 import type { ExecutorConfig } from "@lloom/host/config";
 import { type OpenLedger, openSellerStore } from "@lloom/host/stores";
@@ -31,6 +30,7 @@ export interface TillOptions {
 
 /** What a till holds open. */
 interface TillParts {
+  readonly chain: PaymentChain;
   readonly asset: Asset;
   readonly ledger: OpenLedger<SellerStore>;
   readonly access: ChainAccess;
@@ -73,8 +73,8 @@ export class Till {
   /**
    * Opens the till; undefined where no chain is configured. Loads viem. Asks the chain only about a
    * token's decimals.
-   * @throws {LloomError} `config_invalid` while another process uses it, or for an amount that the
-   * asset cannot hold; `chain_unavailable`, `chain_mismatch`
+   * @throws {LloomError} `in_use` while another process uses it, `config_invalid` for an amount that
+   * the asset cannot hold; `chain_unavailable`, `chain_mismatch`
    */
   static async open(options: TillOptions): Promise<Till | undefined> {
     const { identity, config: { blockchain, storage: { dataDir } }, sandboxWorkers } = options;
@@ -92,7 +92,7 @@ export class Till {
         sandbox: sandboxWorkers,
       });
       return new Till(options, {
-        ...{ asset, ledger, access, account },
+        ...{ chain, asset, ledger, access, account },
         redeemer: createRedeemer(account),
       });
     } catch (error) {
@@ -105,10 +105,8 @@ export class Till {
 
   /** How it wants to be paid, as it announces. */
   get terms(): PaymentTerms {
-    const { blockchain, payments: { stepTokens, minCloseDelay } } = this.#options.config;
-    const chain = paymentChain(blockchain);
-    if (chain === undefined) throw new LloomError("internal", "be paid: no chain is configured");
-    const { chainId, contract, asset } = chain;
+    const { stepTokens, minCloseDelay } = this.#options.config.payments;
+    const { chainId, contract, asset } = this.#parts.chain;
     return { chainId, contract, asset, stepTokens, closeDelay: minCloseDelay };
   }
 

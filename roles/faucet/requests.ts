@@ -18,7 +18,7 @@ const DAY_MS = 24 * HOUR_MS;
 /** How long a token may be redeemed. */
 export const TOKEN_LIFE_MS = 15 * 60_000;
 /** Requests of one source in an hour. */
-export const ATTEMPTS_PER_HOUR = 5;
+const ATTEMPTS_PER_HOUR = 5;
 /** How long a payment can be looked at. */
 const KEEP_PAID_MS = 30 * DAY_MS;
 

@@ -81,7 +81,7 @@ export class ChainAccess {
   /**
    * Does something with the account. What it submits is carried on with by the next use, if this one
    * ends before it is final.
-   * @throws {LloomError} `config_invalid` while another process uses the account
+   * @throws {LloomError} `in_use` while another process uses the account
    */
   async use<T>(act: (account: ChainAccount) => Promise<T>): Promise<T> {
     const account = await this.hold();
@@ -94,7 +94,7 @@ export class ChainAccess {
 
   /**
    * Keeps the account until it is released.
-   * @throws {LloomError} `config_invalid` while another process uses it
+   * @throws {LloomError} `in_use` while another process uses it
    */
   async hold(): Promise<HeldAccount> {
     this.#holders++;

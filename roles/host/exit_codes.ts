@@ -32,6 +32,7 @@ const BY_CODE: Readonly<Record<ErrorCode, ExitCode>> = {
   aborted: EXIT.interrupted,
   timeout: EXIT.network,
   config_invalid: EXIT.configuration,
+  in_use: EXIT.configuration,
   identity_invalid: EXIT.configuration,
   frame_too_large: EXIT.network,
   frame_malformed: EXIT.network,

@@ -170,7 +170,7 @@ export async function find(bug: PlantedBug, rounds: number): Promise<Finding> {
 }
 
 /** Changes the copy. @throws {Error} if the source does not have what is to be changed, once */
-export async function plant({ name, file, from, to }: PlantedBug, folder: string): Promise<void> {
+async function plant({ name, file, from, to }: PlantedBug, folder: string): Promise<void> {
   const path = join(folder, file);
   const source = await Deno.readTextFile(path);
   if (source.split(from).length !== 2) {

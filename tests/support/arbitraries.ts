@@ -68,7 +68,7 @@ export const offer: fc.Arbitrary<ModelOffer> = fc.record({
 });
 
 /** How an executor wants to be paid. */
-export const paymentTerms: fc.Arbitrary<PaymentTerms> = fc.record({
+const paymentTerms: fc.Arbitrary<PaymentTerms> = fc.record({
   chainId: uint64,
   contract: address,
   asset: address,

@@ -76,7 +76,7 @@ export const channelTerms: fc.Arbitrary<ChannelTerms> = fc.record({
 }, { noNullPrototype: true });
 
 /** Any {@linkcode ChannelOpen}. */
-export const channelOpens: fc.Arbitrary<ChannelOpen> = fc.record({
+const channelOpens: fc.Arbitrary<ChannelOpen> = fc.record({
   channelId: hash,
   amount: uint(96n),
   deadline: uint(64n),

@@ -15,7 +15,7 @@ import type { IHasher } from "hash-wasm";
 import { clearImmediate, setImmediate } from "node:timers";
 
 /** Longest line. Leaves room in its frame for the frame's own fields. */
-export const MAX_LINE_BYTES = MAX_RESPONSE_FRAME_BYTES - 4096;
+const MAX_LINE_BYTES = MAX_RESPONSE_FRAME_BYTES - 4096;
 
 /** Least time between two batches: half of what a screen takes to show one. */
 export const PACE_MS = 8;

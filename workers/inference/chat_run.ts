@@ -25,7 +25,7 @@ import { checkRequest } from "./request_check.ts";
  * unsent, and an answer above its limit by it is stopped. What lies between is the server's to
  * refuse, which counts exactly.
  */
-export const MAX_CHARS_PER_TOKEN = 16;
+const MAX_CHARS_PER_TOKEN = 16;
 /** Room above the limit before an answer is stopped: short texts vary most. */
 const SPARE_CHARS = 1024;
 

@@ -1,8 +1,7 @@
 /** JSON-RPC 2.0 over HTTP or a WebSocket, as nodes of a chain speak it. @module */
+import { MAX_RPC_ANSWER_BYTES } from "../../protocol/limits.ts";
 import { isErrorResponse, isRecord, readBounded } from "./rpc_values.ts";
 
-/** Largest answer of an endpoint: the events of a few thousand blocks. */
-export const MAX_RPC_ANSWER_BYTES = 16 << 20;
 /** How long a WebSocket stays open that nobody uses. */
 const IDLE_SOCKET_MS = 30_000;
 

@@ -60,16 +60,16 @@ async function settle(command: ParsedCommand, withdraw: boolean): Promise<void> 
   }
 }
 
-/** @throws {LloomError} `config_invalid`, saying what to do, while the executor runs */
+/** @throws {LloomError} `in_use`, saying what to do, while the executor runs */
 async function openTill(options: TillOptions): Promise<Till> {
   const { Till } = await import("../till.ts");
   try {
     const till = await Till.open(options);
     if (till !== undefined) return till;
   } catch (error) {
-    if (!(error instanceof LloomError) || !error.message.includes("another process")) throw error;
+    if (!(error instanceof LloomError) || error.code !== "in_use") throw error;
     throw new LloomError(
-      "config_invalid",
+      error.code,
       "settle: the executor runs; it redeems by itself, at the latest when it is stopped " +
         "(payments.redeem_threshold, payments.redeem_max_age)",
       { cause: error },

@@ -41,7 +41,8 @@ export function makeFolderOf(path: string): void {
 
 /**
  * Opens a database in write-ahead mode. Its folder must be there.
- * @throws {LloomError} `config_invalid` if it is in use, cannot be opened, or is of a newer version
+ * @throws {LloomError} `in_use` if another process has it, `config_invalid` if it cannot be opened or
+ * is of a newer version
  */
 export function openDatabase(options: DatabaseOptions): DatabaseSync {
   const { path, shared, durability, migrations } = options;
@@ -97,7 +98,8 @@ export function isLocked(error: unknown): boolean {
 
 function unopened(path: string, error: unknown): LloomError {
   if (error instanceof LloomError) return error;
-  const message = error instanceof Error ? error.message : "failed";
-  const reason = isLocked(error) ? "another process uses it" : message;
-  return new LloomError("config_invalid", `open database ${path}: ${reason}`, { cause: error });
+  const [code, reason] = isLocked(error)
+    ? ["in_use", "another process uses it"] as const
+    : ["config_invalid", error instanceof Error ? error.message : "failed"] as const;
+  return new LloomError(code, `open database ${path}: ${reason}`, { cause: error });
 }

@@ -60,7 +60,7 @@ export class SqliteFaucetStore {
 
   /**
    * Opens or makes the database.
-   * @throws {LloomError} `config_invalid` if the database cannot be opened by this process alone
+   * @throws {LloomError} `in_use` if another process has it, `config_invalid` if it cannot be opened
    */
   constructor(path: string) {
     makeFolderOf(path);

@@ -54,7 +54,10 @@ export class SqliteNonceStore implements NonceStore {
   #pending: Pending[] = [];
   #nextPruneMs: number;
 
-  /** Opens or makes the database. @throws {LloomError} `config_invalid` if the database cannot be opened by this process alone */
+  /**
+   * Opens or makes the database.
+   * @throws {LloomError} `in_use` if another process has it, `config_invalid` if it cannot be opened
+   */
   constructor(
     options: SqliteNonceStoreOptions,
     components: { readonly clock: Pick<Clock, "now"> },

@@ -81,7 +81,10 @@ export class SqliteOutboxStore implements OutboxStore {
   readonly #upsert: StatementSync;
   readonly #delete: StatementSync;
 
-  /** Opens or makes the database. @throws {LloomError} `config_invalid` if it cannot be opened by this process alone */
+  /**
+   * Opens or makes the database.
+   * @throws {LloomError} `in_use` if another process has it, `config_invalid` if it cannot be opened
+   */
   constructor(path: string) {
     makeFolderOf(path);
     this.#database = openDatabase({

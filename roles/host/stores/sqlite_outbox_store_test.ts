@@ -74,7 +74,7 @@ Deno.test("records come back after a restart, all fields of them, in the order o
 Deno.test("an outbox is for one process, and what cannot be written is refused whole", () =>
   inDirectory(async (path) => {
     const store = new SqliteOutboxStore(path);
-    assert.throws(() => new SqliteOutboxStore(path), { code: "config_invalid" });
+    assert.throws(() => new SqliteOutboxStore(path), { code: "in_use" });
     const [one, two] = fc.sample(record, { numRuns: 2, seed: 1 });
     const wrong = { ...two!, key: "z", to: "no address" as Hex };
     await assert.rejects(store.write([{ ...one!, key: "y" }, wrong], []), TypeError);
