@@ -211,6 +211,8 @@ class LedgerCashier implements ChannelCashier {
 class LedgerTab implements Tab {
   readonly acknowledged: number;
   #paid: Cost;
+  /** What its receipt came to; absent before. */
+  #cost: Cost | undefined;
   readonly #requestHash: Hash;
   readonly #signer: Address;
   readonly #components: CashierComponents;
@@ -242,9 +244,12 @@ class LedgerTab implements Tab {
   async settle(receipt: PaidReceipt): Promise<void> {
     const { store, clock } = this.#components;
     await store.settle(this.#requestHash, receipt, clock.now());
+    this.#cost = receipt.cost;
   }
 
   async close(owed: Cost): Promise<void> {
+    // Whichever came last, the receipt or the payment, has ended it: there is nothing left to store.
+    if (this.#cost !== undefined && this.#paid >= this.#cost) return;
     const { store, clock } = this.#components;
     await store.close(this.#requestHash, owed, clock.now());
   }

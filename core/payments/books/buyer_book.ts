@@ -86,8 +86,10 @@ class BuyerBook implements Book<BuyerStore> {
   pay(id: string, total: Cost): BuyerPayment {
     const request = this.#request(id);
     const change = buyer.pay(this.#channel(request.channelId), request, total);
-    this.#tables.putChannel(change.channel);
-    this.#tables.putRequest(change.request);
+    if (change.request !== request) {
+      this.#tables.putChannel(change.channel);
+      this.#tables.putRequest(change.request);
+    }
     return this.#payment(change.channel, change.request);
   }
 

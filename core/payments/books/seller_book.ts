@@ -93,7 +93,8 @@ class SellerBook implements Book<SellerStore> {
     const account = this.#account(request.channelId);
     const lookup = this.#lookup(request.channelId);
     const change = seller.takeVoucher(account.channel, request, taken, lookup);
-    this.#put(account, change.channel, change.requests, nowMs);
+    const changed = change.requests.filter((each) => each !== request);
+    this.#put(account, change.channel, changed, nowMs);
     return change.requests[0].paid;
   }
 
@@ -110,6 +111,7 @@ class SellerBook implements Book<SellerStore> {
     const request = this.#request(requestHash);
     const account = this.#account(request.channelId);
     const change = seller.closeTab(account.channel, request, owed);
+    if (change.request === request) return;
     this.#put(account, change.channel, [change.request], nowMs);
   }
 
@@ -152,8 +154,10 @@ class SellerBook implements Book<SellerStore> {
     requests: readonly seller.SellerRequest[],
     nowMs: number,
   ): void {
-    const isNew = channel.voucher !== account.channel.voucher;
-    this.#tables.putAccount(accountOf(account, channel, isNew ? nowMs : account.voucherMs));
+    if (channel !== account.channel) {
+      const isNew = channel.voucher !== account.channel.voucher;
+      this.#tables.putAccount(accountOf(account, channel, isNew ? nowMs : account.voucherMs));
+    }
     for (const request of requests) {
       const isOver = request.state !== "open" && request.state !== "settling";
       // Nothing is owed for it, and its nonce refuses it from now on: whoever asks costs no disk.
