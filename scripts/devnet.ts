@@ -22,6 +22,9 @@ The devnet is up. A funded client of it, from this checkout:
 
   ${client} --discover-models
   ${client} --model lloom-demo --prompt "Who are you?"
+  ${client} balance
+  ${client} history
+  ${client} channel list
   ${client} --help
 
 Or another one, with these variables, and money from the faucet, whose mails are printed here:
@@ -47,7 +50,10 @@ async function run(directory: string): Promise<void> {
       print(guide(devnet.places));
       return devnet;
     },
-    (running) => running.stop(),
+    (running) => {
+      printError("stopping: executors redeem first\n");
+      return running.stop();
+    },
     { graceMs: STOP_GRACE_MS },
   );
 }

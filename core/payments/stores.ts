@@ -13,13 +13,13 @@ import type { ChannelView } from "./channel.ts";
 import type { PaidReceipt } from "./ports.ts";
 import type { SellerChannel, SellerRequest, SellerTerms, TakenVoucher } from "./seller.ts";
 
-/** The most that requests may cost, counted with what those under way can come to; absent for no limit. */
+/** The most that requests may cost, counted with what those under way can come to. */
 export interface Budgets {
-  /** For one request. */
+  /** For one request; a payer takes `channelDeposit` where it is absent. */
   readonly request?: Amount;
-  /** For all requests of the last 60 minutes. */
+  /** For all requests of the last 60 minutes; absent for no limit. */
   readonly hour?: Amount;
-  /** For all requests of the last 24 hours. */
+  /** For all requests of the last 24 hours; absent for no limit. */
   readonly day?: Amount;
 }
 

@@ -115,13 +115,13 @@ function endOf(events: readonly ChannelEvent[]): Pick<
 export function describeSettlement(settlement: Settlement): string {
   const { deposit, cost, settled, refunded, client, executor } = settlement;
   const left = deposit - settled - refunded;
-  const ahead = settled > cost ? `, ${show(settled - cost)} of it paid ahead` : "";
+  const ahead = settled > cost ? ` (${show(settled - cost)} of it paid ahead)` : "";
   return [
     `channel    redeemed by the executor, and closed; ${show(left)} is left in it`,
-    `executor   ${show(executor.account)}, and ${show(executor.credit)} earned${ahead}; ` +
-    `${show(executor.gas)} went for gas`,
-    `client     ${show(client.account)}, and ${show(client.credit)} back; ` +
-    `${show(client.gas)} went for gas`,
+    `executor   has ${show(executor.account)}; earned ${show(executor.credit)}${ahead}; ` +
+    `gas ${show(executor.gas)}`,
+    `client     has ${show(client.account)}; got back ${show(client.credit)}; ` +
+    `gas ${show(client.gas)}`,
     "",
   ].join("\n");
 }

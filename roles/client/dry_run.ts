@@ -16,6 +16,7 @@ import {
   type LlmRequestCommitment,
   noblePrimitives,
   SALT_BYTES,
+  TEMPERATURE_UNSET,
 } from "@lloom/core/signing";
 import { type OutputFormat, print, printableJson, printPairs } from "@lloom/host";
 import type { CompleteOptions, LloomClient } from "./client.ts";
@@ -69,6 +70,12 @@ export async function printDryRun(
     ["at most", money && `${money.atMost} for an answer of up to ${commitment.maxTokens} tokens`],
     ["channel", money?.channel],
     ["would sign", printableJson(commitment)],
+    [
+      "",
+      commitment.temperature === TEMPERATURE_UNSET
+        ? `temperature ${TEMPERATURE_UNSET} means: unset`
+        : undefined,
+    ],
   ]);
 }
 

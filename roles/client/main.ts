@@ -164,7 +164,7 @@ async function serve(
       const { printExecutors, printModels } = await import("./list.ts");
       return await (wishes.queryModel === undefined
         ? printModels(client, format, signal, hide)
-        : printExecutors(client, wishes.queryModel, format, signal, hide));
+        : printExecutors(client, wishes.queryModel, wallet.funds, format, signal, hide));
     }
     const { askAndPrint, chatRequest, printSummary } = await import("./ask.ts");
     const { DEMO_MODEL, DEMO_PROMPT } = await import("./demo.ts");

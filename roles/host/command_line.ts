@@ -14,7 +14,7 @@ import { type Fields, singleSettings } from "./config/resolve_config.ts";
 import type { RoleSettings } from "./config/role_settings.ts";
 import type { Setting } from "./config/setting.ts";
 import manifest from "./deno.json" with { type: "json" };
-import { EXIT, EXIT_NOTES, type ExitCode, exitCodeOf } from "./exit_codes.ts";
+import { EXIT, EXIT_NOTES, type ExitCode, exitCodeOf, UsageError } from "./exit_codes.ts";
 import { exitCodeOfSignal, exitOnUncaughtErrors, InterruptedError } from "./lifecycle.ts";
 import { startLogging } from "./logging.ts";
 import { print, printable, printableJson, printError } from "./terminal.ts";
@@ -120,6 +120,10 @@ export async function runProgram(
       if (error.exitCode === 0) return EXIT.ok;
       if (json) printFailure("usage", plainUsage(error.message), true);
       return EXIT.usage;
+    }
+    if (error instanceof UsageError) {
+      printFailure("usage", error.message, json);
+      return exitCodeOf(error);
     }
     const failure = LloomError.wrap(error);
     // A fault of ours is worth its stack; what the user can act on is worth one line.

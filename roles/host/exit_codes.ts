@@ -76,8 +76,15 @@ const BY_CODE: Readonly<Record<ErrorCode, ExitCode>> = {
   internal: EXIT.unexpected,
 };
 
+/** A command line that names what is not there, or is no amount: {@linkcode EXIT}`.usage`. */
+export class UsageError extends Error {
+  /** For the class of an error in a log. */
+  override readonly name = "UsageError";
+}
+
 /** The exit code for whatever ended a command. */
 export function exitCodeOf(thrown: unknown): ExitCode {
+  if (thrown instanceof UsageError) return EXIT.usage;
   return thrown instanceof LloomError ? BY_CODE[thrown.code] : EXIT.unexpected;
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
 import { runDeno } from "../../tests/support/child_process.ts";
-import { EXIT, EXIT_NOTES, exitCodeOf } from "./exit_codes.ts";
+import { EXIT, EXIT_NOTES, exitCodeOf, UsageError } from "./exit_codes.ts";
 
 const PROGRAM = new URL("../../tests/support/host_program.ts", import.meta.url).pathname;
 
@@ -19,6 +19,7 @@ Deno.test("each kind of failure has its exit code", () => {
     ["aborted", 130],
   ] as const;
   for (const [code, exit] of cases) assert.equal(exitCodeOf(new LloomError(code, "x")), exit, code);
+  assert.equal(exitCodeOf(new UsageError("x")), 2);
   assert.equal(exitCodeOf(new TypeError("x")), 1);
   assert.equal(exitCodeOf("x"), 1);
 });

@@ -1,10 +1,10 @@
 /** Reads a file that a person names, or standard input. @module */
-import { LloomError } from "@lloom/core/errors";
 import { reasonOf } from "./denied.ts";
+import { UsageError } from "./exit_codes.ts";
 
 /**
  * All bytes of a file, or of standard input for `-`.
- * @throws {LloomError} `config_invalid` if it cannot be read, or is larger than `maxBytes`
+ * @throws {UsageError} if it cannot be read, or is larger than `maxBytes`
  */
 export async function readInput(path: string, maxBytes: number): Promise<Uint8Array> {
   try {
@@ -12,13 +12,13 @@ export async function readInput(path: string, maxBytes: number): Promise<Uint8Ar
     using file = await Deno.open(path);
     return await readAll(file.readable, maxBytes);
   } catch (error) {
-    if (error instanceof LloomError) throw error;
+    if (error instanceof UsageError) throw error;
     const reason = error instanceof Deno.errors.NotFound
       ? "no such file"
       : error instanceof Deno.errors.NotCapable
       ? "not permitted: a role reads its own directories alone; hand the file over as - < FILE"
       : reasonOf(error);
-    throw new LloomError("config_invalid", `read ${path}: ${reason}`, { cause: error });
+    throw new UsageError(`read ${path}: ${reason}`, { cause: error });
   }
 }
 
@@ -31,7 +31,7 @@ async function readAll(
   for await (const part of stream) {
     size += part.length;
     if (size > maxBytes) {
-      throw new LloomError("config_invalid", `read input: it is larger than ${maxBytes} bytes`);
+      throw new UsageError(`read input: it is larger than ${maxBytes} bytes`);
     }
     parts.push(part);
   }

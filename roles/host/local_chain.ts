@@ -101,7 +101,7 @@ export class LocalChain {
       ...{ asset: ZERO_ADDRESS, from: this.#outbox.account, to: account, target, promised: 0n },
     });
     if (plan === undefined) return;
-    const key = `fill:${account}:${target}`;
+    const key = `fill:${crypto.randomUUID()}`;
     await this.#outbox.submit({ key, ...plan.call });
     await this.#outbox.confirmed(key);
   }

@@ -4,6 +4,7 @@ import type { Address } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import { addressOfPeerId, toChecksumAddress } from "@lloom/core/identity";
 import { type Amount, type Asset, parseAmount } from "@lloom/core/payments";
+import { UsageError } from "@lloom/host";
 
 /** An address; where its letters are of both cases, they must be EIP-55's. */
 export function parseAddress(text: string): Address {
@@ -30,11 +31,16 @@ export function parseExecutor(text: string): Address {
   }
 }
 
-/** Money, more than none of it. @throws {LloomError} `config_invalid` */
+/** Money, more than none of it. @throws {UsageError} */
 export function parsePositive(text: string, asset: Asset): Amount {
-  const amount = parseAmount(text, asset);
-  if (amount > 0n) return amount;
-  throw new LloomError("config_invalid", "read amount: it must be more than 0");
+  try {
+    const amount = parseAmount(text, asset);
+    if (amount > 0n) return amount;
+  } catch (error) {
+    if (!(error instanceof LloomError)) throw error;
+    throw new UsageError(error.message, { cause: error });
+  }
+  throw new UsageError("read amount: it must be more than 0");
 }
 
 /** How many entries are shown. */

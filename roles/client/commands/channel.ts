@@ -10,7 +10,7 @@ import {
   formatAmount,
   planChannel,
 } from "@lloom/core/payments";
-import { print, printableJson, printTable } from "@lloom/host";
+import { print, printableJson, printTable, shortId } from "@lloom/host";
 import { parseExecutor, parsePositive } from "./arguments.ts";
 import {
   type ChannelReport,
@@ -19,7 +19,6 @@ import {
   ownChannels,
   refreshChannel,
   refreshChannels,
-  shortId,
 } from "./channels.ts";
 import { closeChannel } from "./close_channel.ts";
 import { type MoneyContext, printResult, say, transact, withMoney } from "./context.ts";

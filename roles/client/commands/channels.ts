@@ -1,6 +1,5 @@
 /** The client's channels: as the chain has them, by name, and as they are shown. @module */
 import type { Hash } from "@lloom/core/bytes";
-import { LloomError } from "@lloom/core/errors";
 import { toChecksumAddress } from "@lloom/core/identity";
 import {
   type Asset,
@@ -10,10 +9,8 @@ import {
   formatCost,
   roomOf,
 } from "@lloom/core/payments";
-import { isoTime, type MoneyContext } from "./context.ts";
-
-/** Enough of an id to tell a person's channels apart. */
-const SHORT_ID = 12;
+import { isoTime, UsageError } from "@lloom/host";
+import type { MoneyContext } from "./context.ts";
 
 /** A channel as `--format json` has it. */
 export interface ChannelReport {
@@ -67,7 +64,7 @@ export async function refreshChannel(
 
 /**
  * The channel that somebody means: by its id or how that begins, or by its executor.
- * @throws {LloomError} `config_invalid` if that is none, or several
+ * @throws {UsageError} if that is none, or several
  */
 export async function findChannel(
   context: MoneyContext,
@@ -80,16 +77,10 @@ export async function findChannel(
   );
   const [channel] = named;
   if (channel !== undefined && named.length === 1) return channel;
-  throw new LloomError(
-    "config_invalid",
+  throw new UsageError(
     `find channel: ${named.length === 0 ? "none" : "several"} of that name; \`channel list\` ` +
       "shows them, by an id of which the beginning will do",
   );
-}
-
-/** The beginning of an id that people are shown. */
-export function shortId(channelId: Hash): string {
-  return channelId.slice(0, SHORT_ID);
 }
 
 /** A channel for programs. */

@@ -2,8 +2,9 @@
 import { LloomError } from "@lloom/core/errors";
 import type { SignedConsent } from "@lloom/core/net";
 import { type BuyerChannel, formatAmount } from "@lloom/core/payments";
-import { findChannel, refreshChannel, shortId } from "./channels.ts";
-import { isoTime, type MoneyContext, printResult, say, transact } from "./context.ts";
+import { isoTime, shortId } from "@lloom/host";
+import { findChannel, refreshChannel } from "./channels.ts";
+import { type MoneyContext, printResult, say, transact } from "./context.ts";
 
 /** Closes a channel, or begins to. @throws {LloomError} `channel_unusable` if it was never opened */
 export async function closeChannel(context: MoneyContext, name: string): Promise<void> {

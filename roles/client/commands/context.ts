@@ -104,8 +104,3 @@ export function printResult(
   if (format === "json") print(`${printableJson(result)}\n`);
   else printPairs(pairs);
 }
-
-/** A time as people and programs read it; of seconds or milliseconds since 1970. */
-export function isoTime(time: { readonly s: number } | { readonly ms: number }): string {
-  return new Date("s" in time ? time.s * 1000 : time.ms).toISOString().replace(".000Z", "Z");
-}

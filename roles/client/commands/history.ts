@@ -2,10 +2,10 @@
 import { Command, Option } from "@commander-js/extra-typings";
 import { toChecksumAddress } from "@lloom/core/identity";
 import type { Purchase } from "@lloom/core/payments";
-import { print, printableJson, printTable } from "@lloom/host";
+import { isoTime, print, printableJson, printTable } from "@lloom/host";
 import type { Funds } from "../wallet.ts";
 import { parseLimit } from "./arguments.ts";
-import { isoTime, type WalletContext, withWallet } from "./context.ts";
+import { type WalletContext, withWallet } from "./context.ts";
 import { costInWords, findRequest } from "./requests.ts";
 
 /** Enough of a request's id to find it again. */

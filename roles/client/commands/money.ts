@@ -65,10 +65,11 @@ async function withdraw(
   const credit = await creditOf(context);
   const amount = text === "all" ? credit : parsePositive(text, asset);
   if (amount > credit || amount === 0n) {
+    const asked = text === "all" ? "all" : formatAmount(amount, asset);
     throw new LloomError(
       "insufficient_funds",
-      `withdraw: ${formatAmount(credit, asset)} in the payment contract, outside of channels; ` +
-        "`channel close` frees what a channel holds",
+      `withdraw: ${asked} was asked for, and ${formatAmount(credit, asset)} is in the payment ` +
+        "contract, outside of channels; `channel close` frees what a channel holds",
     );
   }
   say(format, `paying ${formatAmount(amount, asset)} out to ${toChecksumAddress(to)}`);
@@ -117,10 +118,12 @@ async function balance(context: MoneyContext): Promise<void> {
     ["account", `${result.account} on chain ${chain.chainId}`],
     ["balance", result.balance],
     ["for gas", gas],
-    ["contract", `${result.credit}; \`withdraw\` pays it out`],
+    ["contract", `${result.credit}${credit > 0n ? "; `withdraw` pays it out" : ""}`],
     [
       "channels",
-      `${result.inChannels} in ${live.length}, of which ${result.unspentInChannels} is unspent`,
+      live.length === 0
+        ? "none"
+        : `${result.inChannels} in ${live.length}, of which ${result.unspentInChannels} is unspent`,
     ],
   ]);
 }

@@ -9,9 +9,9 @@ import {
   verifyReceiptFile,
 } from "@lloom/core/payments";
 import { noblePrimitives } from "@lloom/core/signing";
-import { nativeAsset, openCommand, readInput } from "@lloom/host";
+import { isoTime, nativeAsset, openCommand, readInput } from "@lloom/host";
 import { CLIENT_SETTINGS, type ClientConfig } from "@lloom/host/config";
-import { isoTime, printResult } from "./context.ts";
+import { printResult } from "./context.ts";
 
 /** `receipt …` */
 export function receiptCommand(): Command {
@@ -44,7 +44,7 @@ function pairsOf(
     ...paymentOf(receipt, config),
     ["excess", excess && `the executor claims more than it may: ${excess}`],
     ...proofs.map(({ role, said }) => ["proven", `the ${role} says: ${said}`] as const),
-    ...unproven.map((what) => ["not", what] as const),
+    ...unproven.map((what) => ["not proven", what] as const),
   ];
 }
 

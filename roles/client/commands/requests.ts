@@ -1,6 +1,5 @@
 /** Requests of the past: by name, what they cost, and their receipts as files. @module */
 import { type Address, ZERO_HASH } from "@lloom/core/bytes";
-import { LloomError } from "@lloom/core/errors";
 import {
   type BuyerStore,
   costOf,
@@ -17,19 +16,19 @@ import {
   noblePrimitives,
   type SigningDomain,
 } from "@lloom/core/signing";
+import { UsageError } from "@lloom/host";
 import { signedProof } from "../spending.ts";
 import type { Funds, Wallet } from "../wallet.ts";
 
 /**
  * The request that somebody means: by its id, or its hash, or how one of them begins.
- * @throws {LloomError} `config_invalid` if that is none, or several
+ * @throws {UsageError} if that is none, or several
  */
 export async function findRequest(store: BuyerStore, name: string): Promise<Purchase> {
   const found = await store.find(name);
   const [only] = found;
   if (only !== undefined && found.length === 1) return only;
-  throw new LloomError(
-    "config_invalid",
+  throw new UsageError(
     found.length === 0
       ? "find request: none of that name; `history` lists them"
       : "find request: several begin so; write more of it",

@@ -6,8 +6,8 @@ import { toChecksumAddress } from "@lloom/core/identity";
 import { formatAmount, type VerifiedReceipt, verifyReceiptFile } from "@lloom/core/payments";
 import { isJsonObject, parseJsonText } from "@lloom/core/protocol";
 import { noblePrimitives } from "@lloom/core/signing";
-import { print, printable, printableJson, printPairs } from "@lloom/host";
-import { isoTime, type WalletContext, withWallet } from "./context.ts";
+import { isoTime, print, printable, printableJson, printPairs } from "@lloom/host";
+import { type WalletContext, withWallet } from "./context.ts";
 import { costInWords, findRequest, receiptOf } from "./requests.ts";
 
 /** `show-request <id>` */

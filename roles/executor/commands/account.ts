@@ -10,7 +10,7 @@ import {
   type ParsedCommand,
   requirePaymentChain,
 } from "@lloom/host";
-import { EXECUTOR_SETTINGS, type ExecutorConfig } from "@lloom/host/config";
+import { EXECUTOR_QUERY_SETTINGS, type ExecutorConfig } from "@lloom/host/config";
 import { openSellerStore } from "@lloom/host/stores";
 
 /** What a command that only looks has. */
@@ -30,7 +30,7 @@ export async function withAccount(
   command: ParsedCommand,
   act: (context: AccountContext) => Promise<void>,
 ): Promise<void> {
-  const context = openCommand(EXECUTOR_SETTINGS, command);
+  const context = openCommand(EXECUTOR_QUERY_SETTINGS, command);
   const { config, sandboxWorkers } = context;
   const chain = requirePaymentChain(config.blockchain);
   const asset = nativeAsset(config.blockchain) ?? await readAsset(loadIdentity(config), config);

@@ -8,7 +8,7 @@ import {
   seller,
   type SellerChannel,
 } from "@lloom/core/payments";
-import { print, printableJson, printTable } from "@lloom/host";
+import { isoTime, print, printableJson, printTable, shortId } from "@lloom/host";
 import { type AccountContext, withAccount } from "./account.ts";
 
 /** `channels` */
@@ -26,7 +26,7 @@ async function printChannels({ store, asset, format }: AccountContext): Promise<
   printTable(
     ["CHANNEL", "CLIENT", "STATUS", "DEPOSIT", "EARNED", "UNPAID", "REDEEMED", "TO REDEEM"],
     channels.map((one) => [
-      one.channelId,
+      shortId(one.channelId),
       one.client,
       one.status,
       one.deposit,
@@ -44,7 +44,7 @@ function reportOf(channel: SellerChannel, asset: Asset) {
     channelId,
     client: toChecksumAddress(terms.client),
     status,
-    ...(status === "closing" && { closesAt: new Date(closesAt * 1000).toISOString() }),
+    ...(status === "closing" && { closesAt: isoTime({ s: closesAt }) }),
     deposit: formatAmount(deposit, asset),
     earned: formatCost(spent, asset),
     unpaid: formatCost(unpaid, asset),

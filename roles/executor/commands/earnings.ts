@@ -7,7 +7,7 @@ import {
   formatCost,
   type ModelTakings,
 } from "@lloom/core/payments";
-import { print, printableJson, printPairs, printTable } from "@lloom/host";
+import { isoTime, print, printableJson, printPairs, printTable } from "@lloom/host";
 import { type AccountContext, withAccount } from "./account.ts";
 
 const UNIT_MS = { m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
@@ -40,7 +40,7 @@ async function printEarnings(
   const channels = earnings.channels.filter(({ channel }) => channel.terms.asset === asset.address);
   const sums = sumsOf(channels, asset);
   if (format === "json") {
-    const since = sinceMs === 0 ? {} : { since: new Date(sinceMs).toISOString() };
+    const since = sinceMs === 0 ? {} : { since: isoTime({ ms: sinceMs }) };
     const rows = models.map((model) => ({ ...model, ...inWords(model, asset) }));
     return print(`${printableJson({ ...since, asset, models: rows, ...sums })}\n`);
   }

@@ -254,7 +254,7 @@ const SERVICE: Group<ServiceConfig> = {
   },
 };
 
-/** The executor's settings and their rules. */
+/** The executor's settings and their rules, for its service. */
 export const EXECUTOR_SETTINGS: RoleSettings<ExecutorConfig> = {
   role: "executor",
   complete: withListenAddress,
@@ -291,4 +291,10 @@ export const EXECUTOR_SETTINGS: RoleSettings<ExecutorConfig> = {
       warn(`${at}.api_key`, "a secret in a configuration file; prefer api_key_env");
     }
   },
+};
+
+/** The same for its commands that only look, whose answer a log would clutter. */
+export const EXECUTOR_QUERY_SETTINGS: RoleSettings<ExecutorConfig> = {
+  ...EXECUTOR_SETTINGS,
+  table: { ...EXECUTOR_SETTINGS.table, ...commonSettings({ logLevel: "warning" }) },
 };

@@ -71,7 +71,7 @@ const SERVICE: Group<FaucetServiceConfig> = {
       pattern(/^[0-9]{1,30}(?:\.[0-9]{1,30})?$/, "a decimal number"),
       "0.05",
       "The balance that an account is filled up to, in whole units of `blockchain.asset`.",
-      { env: "LLOOM_TARGET_BALANCE", flag: "--target-balance <number>" },
+      { env: "LLOOM_TARGET_BALANCE", flag: "--target-balance <amount>" },
     ),
     mailsPerHour: setting(
       integer(1, 100_000),

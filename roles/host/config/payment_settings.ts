@@ -21,7 +21,7 @@ export interface ClientPaymentsConfig {
   readonly closeDelay: number;
   /** The longest that an executor may want, in seconds. */
   readonly maxCloseDelay: number;
-  /** The most that one request may cost; absent for no limit. */
+  /** The most that one request may cost; absent for `channelDeposit`. */
   readonly maxPrice: AmountText | undefined;
   /** The most that all requests of an hour may cost; absent for no limit. */
   readonly budgetHour: AmountText | undefined;
@@ -67,8 +67,8 @@ export const CLIENT_PAYMENTS: Group<ClientPaymentsConfig> = {
     channelDeposit: setting(
       amount(),
       "0.01",
-      "What is put into a new channel, and added to one that runs out; more where requests may come " +
-        "to more. What is not spent comes back when the channel is closed.",
+      "What is put into a new channel, and added to one that runs out, in whole units of the asset; " +
+        "more where requests may come to more. What is not spent comes back when the channel is closed.",
       { env: "LLOOM_CHANNEL_DEPOSIT", flag: "--channel-deposit <amount>" },
     ),
     autoOpen: setting(
@@ -87,21 +87,28 @@ export const CLIENT_PAYMENTS: Group<ClientPaymentsConfig> = {
       86_400,
       "The longest that an executor may want.",
     ),
-    maxPrice: setting(amount(), undefined, "The most that one request may cost.", {
-      env: "LLOOM_MAX_PRICE",
-      flag: "--max-price <amount>",
-      fallbackText: "`channel_deposit`",
-    }),
+    maxPrice: setting(
+      amount(),
+      undefined,
+      "The most that one request may cost, in whole units of the asset.",
+      {
+        env: "LLOOM_MAX_PRICE",
+        flag: "--max-price <amount>",
+        fallbackText: "`channel_deposit`",
+      },
+    ),
     budgetHour: setting(
       amount(),
       undefined,
-      "The most that all requests of 60 minutes may cost, those under way counted in full.",
+      "The most that all requests of 60 minutes may cost, in whole units of the asset, those under " +
+        "way counted in full.",
       { env: "LLOOM_BUDGET_HOUR", flag: "--budget-hour <amount>", fallbackText: "no limit" },
     ),
     budgetDay: setting(
       amount(),
       undefined,
-      "The most that all requests of 24 hours may cost, those under way counted in full.",
+      "The most that all requests of 24 hours may cost, in whole units of the asset, those under " +
+        "way counted in full.",
       { env: "LLOOM_BUDGET_DAY", flag: "--budget-day <amount>", fallbackText: "no limit" },
     ),
     keepContent: setting(
