@@ -3,6 +3,7 @@ import { type Address, fromHex, type Hex, ZERO_ADDRESS } from "@lloom/core/bytes
 import {
   Chain,
   ChannelActions,
+  ChannelCalls,
   type ChannelEvent,
   createTransactionSigner,
   MemoryOutboxStore,
@@ -25,6 +26,7 @@ import { RpcProxy } from "../support/rpc_proxy.ts";
 
 const anvil = await findTool("anvil") !== undefined;
 const CHAIN_ID = 31337n;
+const CALLS = new ChannelCalls(LLOOM_CHANNELS_ADDRESS);
 
 /** What a node does with a chain, for one party. */
 class Node implements AsyncDisposable {
@@ -103,8 +105,8 @@ test("channels live and end by the actions of both sides, in coin", async (world
   const { number } = await chain.head();
 
   await payer.done(actions.open(idOf(1n), world.terms(1n), 1000n));
-  await payer.done(actions.topUp("first", world.terms(1n), 500n));
-  await payer.done(actions.topUp("first", world.terms(1n), 500n)); // the same wish
+  await payer.done(actions.topUp(idOf(1n), world.terms(1n), 1000n, 500n));
+  await payer.done(actions.topUp(idOf(1n), world.terms(1n), 1000n, 500n)); // the same wish
   assert.deepEqual(await chain.channel(idOf(1n)), {
     deposit: 1500n,
     settled: 0n,
@@ -113,7 +115,7 @@ test("channels live and end by the actions of both sides, in coin", async (world
   });
   await payer.done(actions.deposit("some", ZERO_ADDRESS, 800n));
   await payer.done(actions.open(idOf(2n), world.terms(2n), 600n)); // out of the credit
-  await payer.done(actions.topUp("second", world.terms(2n), 50n));
+  await payer.done(actions.topUp(idOf(2n), world.terms(2n), 600n, 50n));
   assert.equal(await chain.credit(ZERO_ADDRESS, world.payer.address), 150n);
   await payer.done(actions.withdraw("rest", ZERO_ADDRESS, 150n));
   await payer.done(actions.open(idOf(3n), world.terms(3n), 70n));
@@ -122,8 +124,8 @@ test("channels live and end by the actions of both sides, in coin", async (world
     executor.actions.redeem([voucherOf(world, 1n, 700n), voucherOf(world, 2n, 1n)]),
   );
   await executor.done(executor.actions.redeemAndClose(voucherOf(world, 2n, 20n)));
-  await executor.done(executor.actions.closeByExecutor(idOf(3n), world.terms(3n)));
-  assert.equal(await chain.credit(ZERO_ADDRESS, world.executor.address), 720n);
+  await executor.done(executor.actions.redeemAndClose(voucherOf(world, 3n, 5n)));
+  assert.equal(await chain.credit(ZERO_ADDRESS, world.executor.address), 725n);
 
   await payer.done(actions.requestClose(idOf(1n), world.terms(1n)));
   const { closesAt, status } = await chain.channel(idOf(1n));
@@ -146,7 +148,7 @@ test("channels live and end by the actions of both sides, in coin", async (world
   await payer.done(actions.closeWithConsent(terms, consent, signature));
   assert.equal((await chain.channel(idOf(4n))).settled, 30n);
 
-  const events = await collect(chain, number + 1n, 14);
+  const events = await collect(chain, number + 1n, 15);
   const told = events.map(({ channelId, change }) =>
     `${[1n, 2n, 3n, 4n].find((salt) => idOf(salt) === channelId)} ${change.type}`
   );
@@ -160,6 +162,7 @@ test("channels live and end by the actions of both sides, in coin", async (world
     "2 redeemed",
     "2 redeemed",
     "2 closed",
+    "3 redeemed",
     "3 closed",
     "1 close_requested",
     "1 closed",
@@ -171,7 +174,7 @@ test("channels live and end by the actions of both sides, in coin", async (world
   assert.deepEqual(opened.change.terms, world.terms(1n));
 
   const cost = await chain.gasCost(
-    actions.calls.withdraw(ZERO_ADDRESS, world.payer.address, 1n),
+    CALLS.withdraw(ZERO_ADDRESS, world.payer.address, 1n),
     world.payer.address,
   );
   assert.ok(cost > 0n && cost < parseEther("0.01"));
@@ -204,9 +207,9 @@ test("channels are opened and topped up with tokens, allowed as far as needed", 
   await outbox.submit({ key: "mint", to: token, data: mint(250n), value: 0n });
   await outbox.confirmed("mint");
   await payer.done(actions.open(id, terms, 100n));
-  await payer.done(actions.topUp("more", terms, 50n));
+  await payer.done(actions.topUp(id, terms, 100n, 50n));
   assert.equal((await chain.channel(id)).deposit, 150n);
-  await outbox.submit({ key: "allow", ...actions.calls.approve(token, 5n) });
+  await outbox.submit({ key: "allow", ...CALLS.approve(token, 5n) });
   await outbox.confirmed("allow");
   await payer.done(actions.deposit("rest", token, 100n));
   assert.equal(await chain.credit(token, world.payer.address), 100n);
@@ -284,7 +287,7 @@ test("what was submitted is done after a restart, and not done again after anoth
     await session(async (payer) => {
       await payer.done(payer.actions.deposit("a", ZERO_ADDRESS, 5n));
       assert.equal(await payer.chain.credit(ZERO_ADDRESS, world.payer.address), 5n);
-      const call = payer.actions.calls.deposit(ZERO_ADDRESS, world.payer.address, 5n, 5n);
+      const call = CALLS.deposit(ZERO_ADDRESS, world.payer.address, 5n, 5n);
       await payer.outbox.submit({ key: "deposit:a", ...call });
       await payer.outbox.confirmed("deposit:a");
     });

@@ -122,12 +122,6 @@ export class ModelContract {
         this.#close(termsOf(item.terms), happened);
         break;
       }
-      case "closeByExecutor": {
-        const terms = termsOf(args[0]);
-        demand(sender === terms.executor && this.#isLive(channelIdOf(terms)));
-        this.#close(terms, happened);
-        break;
-      }
       case "requestClose":
         this.#requestClose(sender, termsOf(args[0]), nowS, happened);
         break;

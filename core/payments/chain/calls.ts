@@ -115,11 +115,6 @@ export class ChannelCalls {
     return this.#call(encode("redeemAndClose", [redemption(item)]));
   }
 
-  /** Ends a channel without a further voucher. */
-  closeByExecutor(terms: ChannelTerms): Call {
-    return this.#call(encode("closeByExecutor", [terms]));
-  }
-
   /** Allows the contract to pull tokens of the sender. */
   approve(asset: Address, amount: Amount): Call {
     const data = encodeFunctionData({

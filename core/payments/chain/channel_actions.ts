@@ -26,14 +26,13 @@ export type Purse = "wallet" | "credit";
  * An `id` names one wish: the same action with the same id happens once, whatever was cut off.
  */
 export class ChannelActions {
-  /** The calls themselves, to tell their cost beforehand. */
-  readonly calls: ChannelCalls;
+  readonly #calls: ChannelCalls;
   readonly #chain: ChannelActionsComponents["chain"];
   readonly #outbox: Outbox;
 
   /** The actions of one account on one contract. @param contract where `LloomChannels` is */
   constructor(contract: Address, components: ChannelActionsComponents) {
-    this.calls = new ChannelCalls(contract);
+    this.#calls = new ChannelCalls(contract);
     this.#chain = components.chain;
     this.#outbox = components.outbox;
   }
@@ -50,7 +49,7 @@ export class ChannelActions {
     if (asset === ZERO_ADDRESS) await this.#assertHas(asset, amount);
     else await this.#allow(id, asset, amount);
     const value = asset === ZERO_ADDRESS ? amount : 0n;
-    return this.#submit(key, this.calls.deposit(asset, account, amount, value));
+    return this.#submit(key, this.#calls.deposit(asset, account, amount, value));
   }
 
   /** Pays out of what the account has in the contract. */
@@ -60,7 +59,7 @@ export class ChannelActions {
     amount: Amount,
     to: Address = this.#outbox.account,
   ): Promise<string> {
-    return this.#submit(`withdraw:${id}`, this.calls.withdraw(asset, to, amount));
+    return this.#submit(`withdraw:${id}`, this.#calls.withdraw(asset, to, amount));
   }
 
   /**
@@ -74,32 +73,37 @@ export class ChannelActions {
     const purse = await this.#purse(terms.asset, amount);
     if (terms.asset === ZERO_ADDRESS) {
       const value = purse === "wallet" ? amount : 0n;
-      return this.#submit(key, this.calls.open(terms, amount, value));
+      return this.#submit(key, this.#calls.open(terms, amount, value));
     }
-    if (purse === "credit") return this.#submit(key, this.calls.open(terms, amount, 0n));
+    if (purse === "credit") return this.#submit(key, this.#calls.open(terms, amount, 0n));
     await this.#allow(id, terms.asset, amount);
-    return this.#submit(key, this.calls.openPull(terms, amount));
+    return this.#submit(key, this.#calls.openPull(terms, amount));
   }
 
-  /** Adds to a channel, out of the credit if that suffices, else out of the wallet. @throws {LloomError} `insufficient_funds` */
-  async topUp(id: string, terms: ChannelTerms, amount: Amount): Promise<string> {
-    const key = `topup:${id}`;
+  /**
+   * Adds to a channel, out of the credit if that suffices, else out of the wallet.
+   * @param id the channel's
+   * @param deposit what the channel has: it only grows, so that two top-ups of one deposit are one wish
+   * @throws {LloomError} `insufficient_funds`
+   */
+  async topUp(id: Hash, terms: ChannelTerms, deposit: Amount, amount: Amount): Promise<string> {
+    const key = `topup:${id}:${deposit}`;
     if (await this.#isBegun(key)) return key;
     const purse = await this.#purse(terms.asset, amount);
     const isCoin = terms.asset === ZERO_ADDRESS;
     if (purse === "wallet" && !isCoin) await this.#depositFor(key, terms.asset, amount);
     const value = purse === "wallet" && isCoin ? amount : 0n;
-    return this.#submit(key, this.calls.topUp(terms, amount, value));
+    return this.#submit(key, this.#calls.topUp(terms, amount, value));
   }
 
   /** Starts the delay before a channel may be finalized. @param id the channel's */
   requestClose(id: Hash, terms: ChannelTerms): Promise<string> {
-    return this.#submit(`request-close:${id}`, this.calls.requestClose(terms));
+    return this.#submit(`request-close:${id}`, this.#calls.requestClose(terms));
   }
 
   /** Ends a channel whose delay is over. @param id the channel's */
   finalize(id: Hash, terms: ChannelTerms): Promise<string> {
-    return this.#submit(`finalize:${id}`, this.calls.finalize(terms));
+    return this.#submit(`finalize:${id}`, this.#calls.finalize(terms));
   }
 
   /** Ends a channel at once as its executor agreed. */
@@ -110,7 +114,7 @@ export class ChannelActions {
   ): Promise<string> {
     const { channelId, finalAmount, deadline } = consent;
     const key = `consent:${channelId}:${finalAmount}:${deadline}`;
-    return this.#submit(key, this.calls.closeWithConsent(terms, consent, signature));
+    return this.#submit(key, this.#calls.closeWithConsent(terms, consent, signature));
   }
 
   /** Redeems vouchers of different channels; such as pay nothing are skipped. @throws {RangeError} if there are none */
@@ -120,18 +124,13 @@ export class ChannelActions {
       `${voucher.channelId}:${voucher.cumulativeAmount}`
     );
     const hash = noblePrimitives.keccak256(new TextEncoder().encode(of.join()));
-    return this.#submit(`redeem:${toHex(hash)}`, this.calls.redeemMany(items));
+    return this.#submit(`redeem:${toHex(hash)}`, this.#calls.redeemMany(items));
   }
 
   /** Redeems a channel's last voucher and ends it. */
   redeemAndClose(item: Redeemable): Promise<string> {
     const { channelId } = item.signed.voucher;
-    return this.#submit(`redeem-close:${channelId}`, this.calls.redeemAndClose(item));
-  }
-
-  /** Ends a channel as its executor, without a further voucher. @param id the channel's */
-  closeByExecutor(id: Hash, terms: ChannelTerms): Promise<string> {
-    return this.#submit(`close:${id}`, this.calls.closeByExecutor(terms));
+    return this.#submit(`redeem-close:${channelId}`, this.#calls.redeemAndClose(item));
   }
 
   async #submit(key: string, call: Call): Promise<string> {
@@ -167,7 +166,7 @@ export class ChannelActions {
     for (const step of steps) {
       // One that is over may be used up, by whatever else the account does; another does no harm.
       const key = `approve:${await this.#unconfirmed(`${id}:${step}`, "approve:")}`;
-      await this.#outbox.confirmed(await this.#submit(key, this.calls.approve(asset, step)));
+      await this.#outbox.confirmed(await this.#submit(key, this.#calls.approve(asset, step)));
     }
   }
 

@@ -86,11 +86,12 @@ Deno.test("a token's approval that something else used up is given again", async
 
 Deno.test("a deposit for a top-up that something else used up is made again, and only then", async () => {
   const world = new TokenWorld();
-  const topUp = () => world.done(world.actions.topUp("more", TERMS, 100n));
+  const topUp = () => world.done(world.actions.topUp(CHANNEL, TERMS, 100n, 100n));
   world.race = { kind: "topup", act: () => world.credit = 0n };
   await assert.rejects(topUp, { code: "transaction_failed" });
-  assert.deepEqual(world.deposits, ["deposit:topup:more"]);
+  const key = `deposit:topup:${CHANNEL}:100`;
+  assert.deepEqual(world.deposits, [key]);
   await topUp();
   await topUp();
-  assert.deepEqual(world.deposits, ["deposit:topup:more", "deposit:topup:more:2"]);
+  assert.deepEqual(world.deposits, [key, `${key}:2`]);
 });

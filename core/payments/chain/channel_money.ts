@@ -27,8 +27,7 @@ export function createChannelOpener(
       return await view(channelId);
     },
     async topUp({ channelId, terms, deposit }, amount) {
-      // A deposit only grows: named by what it was, the same wish is not granted twice.
-      await outbox.confirmed(await actions.topUp(`${channelId}:${deposit}`, terms, amount));
+      await outbox.confirmed(await actions.topUp(channelId, terms, deposit, amount));
       return await view(channelId);
     },
   };

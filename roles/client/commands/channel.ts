@@ -133,9 +133,7 @@ async function topUp(
     `adding ${formatAmount(amount, asset)} to the channel ${shortId(channelId)} ` +
       `to ${toChecksumAddress(terms.executor)}`,
   );
-  // Named by its deposit, which only grows: what was cut off is gone on with, and not done twice.
-  const id = `${channelId}:${deposit}`;
-  await transact(context, (actions) => actions.topUp(id, terms, amount));
+  await transact(context, (actions) => actions.topUp(channelId, terms, deposit, amount));
   printChannel(context, await refreshChannel(wallet, channelId));
 }
 
