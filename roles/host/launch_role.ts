@@ -166,7 +166,8 @@ async function readReady(
   }
 }
 
-async function readLines(
+/** Reads a process's output to its end. A line that a killed process did not finish is none. */
+export async function readLines(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   onLine: (line: string) => void,
 ): Promise<void> {

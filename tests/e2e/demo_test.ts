@@ -15,7 +15,7 @@ import {
   type TypedDataDefinition,
 } from "viem";
 import { type Child, startDeno } from "../support/child_process.ts";
-import { startMockLlmServer } from "../support/mock_llm_server.ts";
+import { type MockLlmServer, startMockLlmServer } from "../support/mock_llm_server.ts";
 import { kill, program } from "../support/network.ts";
 import { awaitExit, descendants, listeners } from "../support/processes.ts";
 
@@ -232,49 +232,68 @@ const SERVERS = [
   { port: 11434, dialect: "ollama", name: "Ollama" },
 ] as const;
 
-/** A model server where the demo looks for one; undefined if all those ports are taken. */
-function mockWhereDemoLooks(models: readonly string[]) {
-  for (const { port, dialect, name } of SERVERS) {
-    try {
-      return { mock: startMockLlmServer({ port, dialect, models }), name };
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-  console.info("skipped: other servers listen on all ports that the demo looks at");
-  return undefined;
+/** Where a mock can listen for the demo to find it; undefined if all those ports are taken. */
+function freePlace() {
+  return SERVERS.find(({ port }) => canListen(port));
 }
 
-Deno.test("the demo takes a model server on this machine, and says so", async () => {
-  const found = mockWhereDemoLooks(["demo-test-model"]);
-  if (found === undefined) return;
-  const { mock, name } = found;
+function canListen(port: number): boolean {
   try {
+    Deno.listen({ hostname: "127.0.0.1", port }).close();
+    return true;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    return false;
+  }
+}
+
+/** A test with a model server where the demo looks for one. */
+function testWithMock(
+  name: string,
+  model: string,
+  run: (mock: MockLlmServer, server: string) => Promise<void>,
+  { ignore = false } = {},
+): void {
+  const hasPlace = freePlace() !== undefined;
+  Deno.test({
+    name: hasPlace ? name : `${name}: left out, all ports that the demo looks at are taken`,
+    ignore: ignore || !hasPlace,
+    fn: async () => {
+      const place = freePlace();
+      assert.ok(place !== undefined, "all ports were taken since");
+      const { port, dialect, name: server } = place;
+      const mock = startMockLlmServer({ port, dialect, models: [model] });
+      try {
+        await run(mock, server);
+      } finally {
+        await mock.stop();
+      }
+    },
+  });
+}
+
+testWithMock(
+  "the demo takes a model server on this machine, and says so",
+  "demo-test-model",
+  async (mock, server) => {
     const { code, stdout, stderr } = await demo("--model", "demo-test-model").ended;
     assert.equal(code, 0, stderr);
     assert.match(stdout, /one two three/);
-    assert.ok(stderr.includes(`backend    demo-test-model of ${name} at ${mock.url}\n`), stderr);
-  } finally {
-    await mock.stop();
-  }
-});
-
-Deno.test({
-  name: "the demo leaves no process behind after a failure, and exits with its code",
-  ignore: Deno.build.os !== "linux",
-  fn: async () => {
-    const found = mockWhereDemoLooks(["failing-model"]);
-    if (found === undefined) return;
-    found.mock.options.failure = { kind: "status", status: 500 };
-    try {
-      const child = demo("--model", "failing-model");
-      const pids = await nodesOf(child);
-      const { code, stderr } = await child.ended;
-      assert.equal(code, 5, stderr);
-      assert.match(stderr, /^error: .*\(backend_failed\)$/m);
-      await Promise.all(pids.map(awaitExit));
-    } finally {
-      await found.mock.stop();
-    }
+    assert.ok(stderr.includes(`backend    demo-test-model of ${server} at ${mock.url}\n`), stderr);
   },
-});
+);
+
+testWithMock(
+  "the demo leaves no process behind after a failure, and exits with its code",
+  "failing-model",
+  async (mock) => {
+    mock.options.failure = { kind: "status", status: 500 };
+    const child = demo("--model", "failing-model");
+    const pids = await nodesOf(child);
+    const { code, stderr } = await child.ended;
+    assert.equal(code, 5, stderr);
+    assert.match(stderr, /^error: .*\(backend_failed\)$/m);
+    await Promise.all(pids.map(awaitExit));
+  },
+  { ignore: Deno.build.os !== "linux" },
+);

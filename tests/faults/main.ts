@@ -51,7 +51,12 @@ if (import.meta.main) {
   });
   const show = (value: unknown) =>
     console.log(JSON.stringify(value, (_, v) => typeof v === "bigint" ? String(v) : v));
-  const run = await runFaults(Number(values.rounds), Number(values.seed), (tally) => {
+  const whole = (name: "rounds" | "seed", least: number): number => {
+    const value = Number(values[name]);
+    if (Number.isSafeInteger(value) && value >= least) return value;
+    throw new RangeError(`--${name}: not a whole number, or too small`);
+  };
+  const run = await runFaults(whole("rounds", 1), whole("seed", 0), (tally) => {
     if (!values.json) show(tally);
   });
   if (run === undefined) console.log(`faults: left out, ${missing("anvil")}`);

@@ -1,4 +1,5 @@
 /** A process that may be killed at any time, and none else. @module */
+import { readLines } from "@lloom/host/launch";
 
 /** The end of its log that is kept. */
 const LOG_CHARS = 2_000;
@@ -84,18 +85,5 @@ export abstract class Member {
   /** Keeps a line for who looks for what went wrong. */
   protected note(line: string): void {
     this.#log = `${this.#log}${line}\n`.slice(-LOG_CHARS);
-  }
-}
-
-/** A line that a killed process did not finish is none. */
-async function readLines(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-  onLine: (line: string) => void,
-): Promise<void> {
-  let text = "";
-  for await (const part of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (text + part).split("\n");
-    text = lines.pop()!;
-    for (const line of lines) onLine(line);
   }
 }
