@@ -20,6 +20,7 @@ export * from "./books/mod.ts";
 export * from "./top_up.ts";
 export * from "./channel_id.ts";
 export * from "./plan_channel.ts";
+export * from "./usable_channels.ts";
 export * from "./payer.ts";
 export type { ReservedPaymentComponents } from "./reserved_payment.ts";
 export * from "./cashier.ts";

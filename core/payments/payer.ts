@@ -3,7 +3,6 @@ import { getLogger } from "@logtape/logtape";
 import { type Address, type Hash, toHex } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import type { Clock, Signer } from "../ports.ts";
-import type { ChannelTerms } from "../signing/typed_data.ts";
 import { type Amount, type Cost, MAX_AMOUNT, toAmount, toCost } from "./amounts.ts";
 import { type BuyerChannel, unusableReason } from "./buyer.ts";
 import { type ChannelView, hasRoom, roomOf } from "./channel.ts";
@@ -11,6 +10,7 @@ import { planChannel } from "./plan_channel.ts";
 import type { OpenPayment, Payer, PaymentRequest } from "./ports.ts";
 import { ReservedPayment, type ReservedPaymentComponents } from "./reserved_payment.ts";
 import type { Budgets, BuyerStore } from "./stores.ts";
+import { suits, usableChannels, type WantedChannel } from "./usable_channels.ts";
 
 const log = getLogger(["lloom", "payments"]);
 
@@ -125,7 +125,7 @@ class LedgerPayer implements ChannelPayer {
     for (let tries = 1;; tries++) {
       if (signal?.aborted) throw LloomError.wrap(signal.reason, "aborted", "pay request");
       const current = this.#current.get(executor);
-      const channel = current !== undefined && this.#suits(current.terms, request)
+      const channel = current !== undefined && suits(current.terms, this.#wanted(request))
         ? current
         : await this.#provide(request, signal);
       const deadlineMs = request.deadlineMs();
@@ -185,10 +185,9 @@ class LedgerPayer implements ChannelPayer {
     }
   }
 
-  /** Whether a channel is one that this executor accepts, and this client can pay from. */
-  #suits(terms: ChannelTerms, { executor, payment }: PaymentRequest): boolean {
-    return terms.executor === executor && terms.asset === this.#options.asset &&
-      terms.signer === this.#components.signer.address && terms.closeDelay >= payment.closeDelay;
+  #wanted({ executor, payment: { closeDelay } }: PaymentRequest): WantedChannel {
+    const { asset } = this.#options;
+    return { executor, asset, signer: this.#components.signer.address, closeDelay };
   }
 
   /** A channel with room for all who wait: found, or made once for them. */
@@ -207,20 +206,16 @@ class LedgerPayer implements ChannelPayer {
 
   async #withRoom(request: PaymentRequest, flight: Flight): Promise<BuyerChannel> {
     const all = await this.#components.store.channels();
-    const suitable = all.filter((channel) =>
-      this.#suits(channel.terms, request) && unusableReason(channel) === undefined
-    );
-    const open = suitable.filter(({ status }) => status === "open")
-      .sort((a, b) => roomOf(a) > roomOf(b) ? -1 : 1);
-    const [best] = open;
+    const usable = usableChannels(all, this.#wanted(request));
+    const [best] = usable;
     if (best !== undefined && hasRoom(best, request.maxCost)) return best;
     if (!this.#options.autoOpen) {
-      throw best === undefined
+      throw best?.status !== "open"
         ? new LloomError("payment_required", "pay request: no channel to this executor is open")
         : new LloomError("insufficient_funds", "pay request: the channel's deposit is too small");
     }
     // One may have been opened, closed or topped up from elsewhere, or just when a process ended.
-    for (const known of [...open, ...suitable.filter(({ status }) => status === "none")]) {
+    for (const known of usable) {
       const channel = await this.#view(known.channelId);
       if (channel.status === "none") return await this.#open(channel, flight.wanted);
       if (channel.status !== "open" || unusableReason(channel) !== undefined) continue;

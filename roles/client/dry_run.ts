@@ -1,5 +1,5 @@
 /** `--dry-run`: whom a request would go to, what would be signed, and what it can cost. @module */
-import { toHex, ZERO_HASH } from "@lloom/core/bytes";
+import { type Address, toHex, ZERO_HASH } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import { toChecksumAddress } from "@lloom/core/identity";
 import {
@@ -9,6 +9,7 @@ import {
   hasRoom,
   isFree,
   toAmount,
+  usableChannels,
 } from "@lloom/core/payments";
 import { parseChatRequest, systemPrompt } from "@lloom/core/protocol";
 import {
@@ -52,7 +53,7 @@ export async function printDryRun(
   const [plan] = await client.plan(body, options);
   if (plan === undefined) throw new LloomError("no_executor", "select executor: none");
   const channels = wallet.funds === undefined ? [] : await (await wallet.ledger()).channels();
-  const run = dryRun(plan, body, wallet.funds, channels);
+  const run = dryRun(plan, body, wallet.funds, channels, wallet.identity.address);
   onFound();
   if (format === "json") return print(`${printableJson(run)}\n`);
   const { executor, commitment, money } = run;
@@ -84,17 +85,16 @@ function dryRun(
   body: Uint8Array,
   funds: Funds | undefined,
   channels: readonly BuyerChannel[],
+  signer: Address,
 ): DryRun {
-  const { peerId, executor } = candidate.announcement;
+  const { peerId, executor, payment } = candidate.announcement;
   const { keccak256 } = noblePrimitives;
   const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
   const costs = !isFree(draft);
-  const channel = !costs
-    ? undefined
-    : channels.find((one) =>
-      one.terms.executor === executor && one.terms.asset === funds?.asset.address &&
-      one.status === "open" && hasRoom(one, estimate.maxCost)
-    );
+  const [best] = payment === undefined || !costs
+    ? []
+    : usableChannels(channels, { ...payment, executor, signer });
+  const channel = best && hasRoom(best, estimate.maxCost) ? best : undefined;
   const commitment = {
     ...draft,
     channelId: channel?.channelId ?? ZERO_HASH,
