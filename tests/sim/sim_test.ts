@@ -5,12 +5,10 @@ import { find, PLANTED_BUGS } from "./planted_bugs.ts";
 import { runRounds } from "./rounds.ts";
 
 const SEEDS = 300;
-/** Seeds that must suffice to find a bug; two bugs are rarer. */
+/** Seeds that must suffice to find a bug. */
 const BUDGET = 150;
-const RARE: ReadonlySet<string> = new Set([
-  "a client pays whatever is demanded",
-  "a channel is served while its closing is on its way",
-]);
+/** Thousands of seeds do not find this one. */
+const RARE = "a channel is served while its closing is on its way";
 
 Deno.test("whatever befalls the market, money is conserved and everybody gets what is due", async () => {
   const { failure, outcomes } = await runRounds(
@@ -45,7 +43,7 @@ Deno.test("a seed replays exactly", async () => {
 });
 
 Deno.test("each of the planted bugs is found", async (test) => {
-  const bugs = PLANTED_BUGS.filter(({ name }) => !RARE.has(name));
+  const bugs = PLANTED_BUGS.filter(({ name }) => name !== RARE);
   assert.ok(bugs.length >= 10);
   for (const bug of bugs) {
     await test.step(bug.name, async () => {
