@@ -1,6 +1,7 @@
 /** A client's process in a market of faults. @module */
 import { Wallet } from "@lloom/client";
 import { fromHex, type Hash } from "@lloom/core/bytes";
+import { LloomError } from "@lloom/core/errors";
 import { addressOfPeerId, Identity } from "@lloom/core/identity";
 import { createNode, type PeerAddresses, requestConsent } from "@lloom/core/net";
 import type { BuyerChannel, ChannelStatus } from "@lloom/core/payments";
@@ -8,6 +9,7 @@ import type { ChainAccount } from "@lloom/host/chain";
 import { CHANNEL_PROTOCOL, MAX_CLOSE_FRAME_BYTES } from "@lloom/core/protocol";
 import { createVerifier, noblePrimitives } from "@lloom/core/signing";
 import { systemClock } from "@lloom/host";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { Note } from "./audit.ts";
 import { blockchainOf, type ClientTask, PAYMENTS } from "./client_program.ts";
@@ -110,12 +112,20 @@ export class FaultyClient extends Member {
     await node.start();
     try {
       const peer = this.#executorOf(channel);
-      const signal = AbortSignal.timeout(20_000);
+      const signal = AbortSignal.timeout(60_000);
       const maxFrameBytes = MAX_CLOSE_FRAME_BYTES;
-      const stream = await node.openStream(peer, CHANNEL_PROTOCOL, { signal, maxFrameBytes });
       const components = { verifier, clock: systemClock };
-      const { consent, signature } = await requestConsent(stream, channel, components, signal);
-      return await actions.closeWithConsent(channel.terms, consent, signature);
+      for (;;) {
+        const stream = await node.openStream(peer, CHANNEL_PROTOCOL, { signal, maxFrameBytes });
+        try {
+          const { consent, signature } = await requestConsent(stream, channel, components, signal);
+          return await actions.closeWithConsent(channel.terms, consent, signature);
+        } catch (error) {
+          // Its chain was just killed, or it looks up no more channels for now: it says when to ask again.
+          if (!(error instanceof LloomError) || error.retryAfterMs === undefined) throw error;
+          await setTimeout(error.retryAfterMs, undefined, { signal });
+        }
+      }
     } finally {
       await node.stop();
     }

@@ -194,12 +194,17 @@ export class Endpoints {
     const checks = new Map<Endpoint, Promise<void>>();
     for (const endpoint of this.#endpoints) {
       const isDue = endpoint.checkedMs + CHECK_EVERY_MS <= now || !sound.has(endpoint);
-      if (!isDue || endpoint.restsUntilMs > now) continue;
+      if (!isDue || this.#restsUntilMs(endpoint, sound.size > 0) > now) continue;
       endpoint.checking ??= this.#check(endpoint).finally(() => endpoint.checking = undefined);
       checks.set(endpoint, endpoint.checking);
     }
     const needed = [...checks.keys()].filter((endpoint) => sound.size === 0 || sound.has(endpoint));
     await Promise.all(needed.map((endpoint) => checks.get(endpoint)));
+  }
+
+  /** When an endpoint is looked at again: soon, while there is no other to ask. */
+  #restsUntilMs({ restsUntilMs, restMs }: Endpoint, hasOther: boolean): number {
+    return hasOther ? restsUntilMs : restsUntilMs - restMs + Math.min(restMs, REST_MS.first);
   }
 
   async #check(endpoint: Endpoint): Promise<void> {
@@ -215,6 +220,7 @@ export class Endpoints {
       if (!endpoint.right) throw new Unanswered("another chain, or no contract on it");
       this.#note(endpoint, head);
       endpoint.checkedMs = this.#clock.now();
+      endpoint.restsUntilMs = -Infinity;
     } catch (error) {
       this.#rest(endpoint, error);
     }

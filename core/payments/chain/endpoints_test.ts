@@ -72,6 +72,20 @@ Deno.test("the first endpoint is asked while it answers, then the next, and the 
     assert.equal(await ask(), "a");
   }));
 
+Deno.test("while no other is left, an endpoint is tried again every second, however long it rests", () =>
+  withEndpoints(async (a, b, ask, clock) => {
+    a.isDead = b.isDead = true;
+    for (let tries = 0; tries < 8; tries++) {
+      await assert.rejects(ask(), { code: "chain_unavailable", retryAfterMs: 1000 });
+      const asked = a.asked.length;
+      await assert.rejects(ask(), { code: "chain_unavailable" });
+      assert.equal(a.asked.length, asked, "asked twice in a second");
+      clock.advance(1000);
+    }
+    a.isDead = false;
+    assert.equal(await ask(), "a");
+  }));
+
 Deno.test("an endpoint of another chain, or without the contract, is never asked", () =>
   withEndpoints(async (a, b, ask, clock) => {
     a.chainId = "0x6";
