@@ -11,6 +11,7 @@ import {
   MAX_ADDRESSES_TO_DIAL,
   MAX_CONNECTIONS_PER_HOST_PER_S,
   MAX_DHT_STREAMS_PER_PEER,
+  MAX_EARLY_STREAMS,
   MAX_PENDING_CONNECTIONS,
   MAX_STREAM_WINDOW_BYTES,
   MAX_STREAMS_PER_CONNECTION,
@@ -53,6 +54,7 @@ export function libp2pConfig(
       yamux.yamux({
         maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
         maxOutboundStreams: MAX_STREAMS_PER_CONNECTION,
+        maxEarlyStreams: MAX_EARLY_STREAMS,
         streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES },
       }),
     ],

@@ -192,6 +192,12 @@ export const DIAL_TIMEOUT_MS = 10_000;
 /** Streams of all protocols together that a peer may have open: inference's and the network's own. */
 export const MAX_STREAMS_PER_CONNECTION = 512;
 
+/**
+ * Streams that may come while this side still sets up their connection: a program's first 64 requests
+ * at once, and the network's own. libp2p's 10 would break the whole connection of a busy machine.
+ */
+export const MAX_EARLY_STREAMS = 128;
+
 /** How long a ping stream may rest. libp2p pings every ten seconds, on a new stream. */
 export const PING_IDLE_MS = 10_000;
 
