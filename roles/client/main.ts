@@ -1,27 +1,19 @@
 /** The program `lloom-client`. @module */
 import { Option } from "@commander-js/extra-typings";
 import { LloomError } from "@lloom/core/errors";
-import {
-  generateIdentity,
-  Identity,
-  parsePrivateKey,
-  toChecksumAddress,
-} from "@lloom/core/identity";
-import { formatAmount } from "@lloom/core/payments";
+import { generateIdentity, Identity, parsePrivateKey } from "@lloom/core/identity";
 import {
   type CommandContext,
   createProgram,
   generateIdentityCommand,
-  loadIdentity,
   openCommand,
-  printError,
   runInterruptibly,
   runProgram,
 } from "@lloom/host";
 import { CLIENT_SETTINGS, type ClientConfig } from "@lloom/host/config";
-import type { CompleteOptions, LloomClient } from "./client.ts";
 import { clientCommands } from "./commands/mod.ts";
-import type { Deposit, Wallet } from "./wallet.ts";
+import { type NetworkContext, withNetwork } from "./network.ts";
+import { routingOptions } from "./routing_options.ts";
 
 /** What the command line asks for. */
 interface Wishes {
@@ -104,60 +96,16 @@ async function run(
       signal,
     });
   }
-  if (bootstrapNodes.length === 0 && !config.network.enableMdns) {
-    throw new LloomError(
-      "config_invalid",
-      "join network: name a node with --bootstrap-nodes or LLOOM_BOOTSTRAP_NODES, or try --demo",
-    );
-  }
-  const identity = loadIdentity(config);
-  const [{ LloomClient }, { Wallet }] = await Promise.all([
-    import("./client.ts"),
-    import("./wallet.ts"),
-  ]);
-  const { blockchain, payments, storage: { dataDir } } = config;
-  const wallet = await Wallet.open({
-    ...{ identity, blockchain, payments, dataDir, sandboxWorkers },
-    onDeposit: (deposit) => {
-      // A line of progress may stand there.
-      const clear = Deno.stderr.isTerminal() ? "\r\x1b[2K" : "";
-      if (format === "text") printError(`${clear}${inWords(deposit)}\n`);
-    },
-  });
-  try {
-    const client = await LloomClient.connect({
-      bootstrapNodes,
-      wallet,
-      network: config.network,
-      sandboxWorkers,
-    });
-    try {
-      await serve(wishes, client, wallet, context, signal);
-    } finally {
-      await client.close();
-    }
-  } finally {
-    await wallet.close();
-  }
-}
-
-/** What is done with money, before it is done. */
-function inWords({ executor, amount, asset, isNew }: Deposit): string {
-  const [what, how] = isNew ? ["opening a channel", "with"] : ["topping up the channel", "by"];
-  return `${what} to ${toChecksumAddress(executor)} ${how} ${formatAmount(amount, asset)}`;
+  await withNetwork(context, signal, (context) => serve(wishes, context));
 }
 
 /** Does what is asked for, with a line on the terminal until there is something to show. */
 async function serve(
   wishes: Wishes,
-  client: LloomClient,
-  wallet: Wallet,
-  { config, format }: CommandContext<ClientConfig>,
-  signal: AbortSignal,
+  { client, wallet, config, format, signal }: NetworkContext,
 ): Promise<void> {
   const { showProgress } = await import("./progress.ts");
-  const { model, temperature, maxTokens, systemPrompt, requestTimeoutSecs } =
-    config.client.defaults;
+  const { model, temperature, maxTokens, systemPrompt } = config.client.defaults;
   const hide = showProgress(() => `searching the network, ${client.peers} peers`);
   try {
     if (wishes.prompt === undefined && !wishes.demo) {
@@ -182,7 +130,7 @@ async function serve(
       ...(systemPrompt !== undefined && { systemPrompt }),
       ...(temperature !== undefined && { temperature }),
     };
-    const options = { ...routing(config), timeoutMs: requestTimeoutSecs * 1000, signal };
+    const options = { ...routingOptions(config), signal };
     if (wishes.dryRun) {
       const body = new TextEncoder().encode(JSON.stringify(chatRequest(question)));
       const { printDryRun } = await import("./dry_run.ts");
@@ -199,22 +147,6 @@ async function serve(
   } finally {
     hide();
   }
-}
-
-/** How the settings say that an executor is chosen. */
-function routing({ executorSelection }: ClientConfig): CompleteOptions {
-  const { strategy, weights, preferredExecutors, ...prices } = executorSelection;
-  const { maxInboundPrice, maxOutboundPrice } = prices;
-  return {
-    strategy: strategy === "specific"
-      ? { type: strategy, names: preferredExecutors }
-      : strategy === "balanced"
-      ? { type: strategy, weights }
-      : { type: strategy },
-    prefer: preferredExecutors,
-    ...(maxInboundPrice !== undefined && { maxInboundPrice }),
-    ...(maxOutboundPrice !== undefined && { maxOutboundPrice }),
-  };
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

@@ -1,0 +1,22 @@
+/** How the settings say that an executor is chosen. @module */
+import type { ClientConfig } from "@lloom/host/config";
+import type { CompleteOptions } from "./client.ts";
+
+/** The routing of a request that does not say otherwise. */
+export function routingOptions(
+  { executorSelection, client: { defaults } }: ClientConfig,
+): CompleteOptions {
+  const { strategy, weights, preferredExecutors, maxInboundPrice, maxOutboundPrice } =
+    executorSelection;
+  return {
+    strategy: strategy === "specific"
+      ? { type: strategy, names: preferredExecutors }
+      : strategy === "balanced"
+      ? { type: strategy, weights }
+      : { type: strategy },
+    prefer: preferredExecutors,
+    ...(maxInboundPrice !== undefined && { maxInboundPrice }),
+    ...(maxOutboundPrice !== undefined && { maxOutboundPrice }),
+    timeoutMs: defaults.requestTimeoutSecs * 1000,
+  };
+}
