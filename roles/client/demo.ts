@@ -1,6 +1,5 @@
 /** `--demo`: a whole network on this machine, and one question to it. @module */
 import { LloomError } from "@lloom/core/errors";
-import { parseJson } from "@lloom/core/protocol";
 import { print, printableJson, printError } from "@lloom/host";
 import { findTool, missing } from "@lloom/host/foundry";
 import {
@@ -11,11 +10,11 @@ import {
   writeConfig,
 } from "@lloom/host/launch";
 import type { Identity } from "@lloom/core/identity";
-import { directHttp } from "@lloom/workers/direct_http";
 import { ask, askAndPrint, printSummary } from "./ask.ts";
 import { LloomClient } from "./client.ts";
 import type { DemoMoney } from "./demo_money.ts";
 import { describeSettlement, settlementJson } from "./demo_settlement.ts";
+import { findModelServers, MODEL_SERVERS } from "./model_servers.ts";
 import type { Wallet } from "./wallet.ts";
 
 /** What the demo asks. */
@@ -23,20 +22,8 @@ export const DEMO_PROMPT = "Please introduce yourself!";
 /** What it asks on a network that already exists. */
 export const DEMO_MODEL = "gpt-oss:20b";
 
-/** Where model servers listen by default, on this machine. */
-const SERVERS = [
-  { kind: "ollama", name: "Ollama", port: 11434 },
-  { kind: "lmstudio", name: "LM Studio", port: 1234 },
-  { kind: "llamacpp", name: "llama.cpp", port: 8080 },
-  { kind: "vllm", name: "vLLM", port: 8000 },
-] as const;
-
 /** The model that comes with Lloom. */
 const EMBEDDED_MODEL = "lloom-demo";
-
-/** How long a model server has to answer; the one looked for is on this machine. */
-const PROBE_TIMEOUT_MS = 500;
-const MAX_LISTING_BYTES = 1 << 20;
 
 /** How the demo is run. */
 export interface DemoOptions {
@@ -164,17 +151,12 @@ async function connect(
 
 /** A model server on this machine that has a model, else the embedded model. */
 async function pickBackend(wanted: string | undefined, signal: AbortSignal): Promise<Backend> {
-  const found = await Promise.all(SERVERS.map(async ({ kind, name, port }) => {
-    const endpoint = `http://127.0.0.1:${port}`;
-    const models = await listModels(endpoint, signal);
+  for (const { kind, name, endpoint, models } of await findModelServers(signal)) {
     const model = wanted === undefined ? models[0] : models.find((id) => id === wanted);
-    return model === undefined
-      ? undefined
-      : { kind, endpoint, model, description: `${model} of ${name} at ${endpoint}` };
-  }));
-  const ports = SERVERS.map(({ port }) => `:${port}`).join(", ");
-  const backend = found.find((backend) => backend !== undefined);
-  if (backend !== undefined) return backend;
+    if (model === undefined) continue;
+    return { kind, endpoint, model, description: `${model} of ${name} at ${endpoint}` };
+  }
+  const ports = MODEL_SERVERS.map(({ port }) => `:${port}`).join(", ");
   if (wanted !== undefined && wanted !== EMBEDDED_MODEL) {
     throw new LloomError("model_unavailable", `run demo: no model server on ${ports} has it`);
   }
@@ -183,27 +165,6 @@ async function pickBackend(wanted: string | undefined, signal: AbortSignal): Pro
     model: EMBEDDED_MODEL,
     description: `lloom-demo, a very small model inside the executor (no model server on ${ports})`,
   };
-}
-
-/** The models of a server; none if there is no such server. */
-async function listModels(endpoint: string, signal: AbortSignal): Promise<readonly string[]> {
-  const timeout = AbortSignal.timeout(PROBE_TIMEOUT_MS);
-  using client = directHttp(new URL(endpoint));
-  try {
-    const response = await fetch(`${endpoint}/v1/models`, {
-      redirect: "error",
-      signal: AbortSignal.any([signal, timeout]),
-      ...(client !== undefined && { client }),
-    });
-    const listing = parseJson(await response.bytes(), MAX_LISTING_BYTES);
-    const { data } = listing as { readonly data?: unknown };
-    if (!response.ok || !Array.isArray(data)) return [];
-    return data.map((model) => model?.id).filter((id) => typeof id === "string");
-  } catch {
-    // Nobody there, or something else: either way no model server.
-    signal.throwIfAborted();
-    return [];
-  }
 }
 
 function backendToml({ kind, endpoint }: Backend): string {
