@@ -37,6 +37,12 @@ export interface CommandContext<T extends CommonConfig> {
   readonly stopWithStdin: boolean;
 }
 
+/** What a program has besides what all have. */
+export interface ProgramOptions {
+  /** What its own results may be printed as besides text and JSON; its errors are text then. @default none */
+  readonly formats?: readonly string[];
+}
+
 /** What {@linkcode openCommand} needs of a commander command. */
 export interface ParsedCommand {
   /** All flags, by commander's names. */
@@ -51,6 +57,7 @@ export interface ParsedCommand {
 export function createProgram<T extends CommonConfig>(
   settings: RoleSettings<T>,
   summary: string,
+  { formats = [] }: ProgramOptions = {},
 ): Command {
   const program = new Command(`lloom-${settings.role}`);
   program.description(summary)
@@ -59,8 +66,8 @@ export function createProgram<T extends CommonConfig>(
     .option("--debug", "log at level debug")
     .addOption(
       new Option("--format <format>", "how results and errors are printed")
-        .choices(["text", "json"] as const)
-        .default("text" as const),
+        .choices(["text", "json", ...formats])
+        .default("text"),
     )
     // Given by the permission manifests, next to the flag of Deno that it tells about.
     .addOption(new Option("--sandbox-workers").hideHelp())

@@ -10,6 +10,8 @@ export * from "./lifecycle.ts";
 export * from "./ready.ts";
 export * from "./logging.ts";
 export * from "./input.ts";
+export { OutputFile, type OutputMode } from "./output_file.ts";
+export { RowFile } from "./row_file.ts";
 export * from "./table.ts";
 export * from "./terminal.ts";
 export { redact } from "./redact.ts";
