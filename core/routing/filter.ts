@@ -17,10 +17,14 @@ export interface Requirements {
   readonly model: string;
   /** What the model must be able to do. */
   readonly features?: readonly string[];
+  /** Features of parameters that the executor must say it honours. */
+  readonly parameters?: readonly string[];
   /** Base units per 1,000,000 tokens of prompt. */
   readonly maxInboundPrice?: bigint;
   /** Base units per 1,000,000 tokens of answer. */
   readonly maxOutboundPrice?: bigint;
+  /** PeerIds and addresses, of which one must be asked; absent: anybody may be. */
+  readonly only?: readonly string[];
   /** PeerIds and addresses that must not be asked. */
   readonly exclude?: readonly string[];
   /** What can be paid with; absent: only free offers will do. */
@@ -31,8 +35,10 @@ export interface Requirements {
 export type Refusal =
   | "other model"
   | "excluded"
+  | "not named"
   | "unavailable"
   | "feature missing"
+  | "parameter not honoured"
   | "too expensive"
   | "not free, and no chain to pay on is named (--rpc-url)"
   | "paid otherwise";
@@ -52,13 +58,17 @@ export function refusal(
   now: number,
 ): Refusal | undefined {
   const { announcement, offer, lastSeen } = candidate;
-  const { model, features = [], exclude = [] } = requirements;
+  const { model, features = [], parameters = [], only, exclude = [] } = requirements;
   const { maxInboundPrice, maxOutboundPrice } = requirements;
   if (offer.id !== model) return "other model";
   if (exclude.some((name) => isNamed(candidate, name))) return "excluded";
+  if (only?.some((name) => isNamed(candidate, name)) === false) return "not named";
   const silent = now - lastSeen > STALE_AFTER_MS;
   if (!offer.available || silent || announcement.kind === "removal") return "unavailable";
   if (!features.every((feature) => offer.features.includes(feature))) return "feature missing";
+  if (!parameters.every((feature) => offer.features.includes(feature))) {
+    return "parameter not honoured";
+  }
   const tooExpensive = (maxInboundPrice !== undefined && offer.inboundPrice > maxInboundPrice) ||
     (maxOutboundPrice !== undefined && offer.outboundPrice > maxOutboundPrice);
   if (tooExpensive) return "too expensive";

@@ -4,3 +4,4 @@ export * from "./filter.ts";
 export * from "./observations.ts";
 export * from "./score.ts";
 export * from "./select.ts";
+export * from "./sticky_routes.ts";

@@ -31,10 +31,15 @@ export interface Observed {
   readonly satOutUntil: number;
 }
 
-/** One request to an executor. The first of `succeeded` and `failed` ends it; later calls do nothing. */
+/**
+ * One request to an executor. The first of `succeeded`, `failed` and `outrun` ends it; later calls do
+ * nothing.
+ */
 export interface Attempt {
   /** The first token has come. */
   firstToken(): void;
+  /** Another executor spoke first: to its first token, this one takes longer than it has taken so far. */
+  outrun(): void;
   /** The answer is complete. */
   succeeded(completionTokens: number): void;
   /** There is no answer, or it was cut short. Not every failure is the executor's fault. */
@@ -95,8 +100,8 @@ interface Executor {
   reliability: number;
   inFlight: number;
   failuresInRow: number;
-  /** Times that it sat out since it last succeeded. */
-  sitOuts: number;
+  /** How long it sits out, or sat out last; 0 once it has succeeded. */
+  sitOutMs: number;
   satOutSince: number;
   satOutUntil: number;
 }
@@ -106,11 +111,17 @@ interface Executor {
  *
  * Averages are exponential: `average + alpha × (sample − average)`; the first sample is the average.
  *
- * An executor that fails `failureThreshold` times in a row sits out for `firstSitOutMs`. The next
- * failure after that doubles the time, up to `maxSitOutMs`; a success ends it all. Requests that
- * were under way when it began to sit out do not add to it: one breakdown counts once. An executor
- * that breaks the protocol sits out for `maxSitOutMs` at once, one that is busy for as long as it
- * asks for.
+ * Each executor has a circuit breaker in one of three states:
+ * - Closed: it may be asked. After `failureThreshold` failures in a row it opens for
+ *   `firstSitOutMs`; at once, and for `maxSitOutMs`, if the executor breaks the protocol.
+ * - Open: it sits out.
+ * - Half-open, once that time is over: the next request probes it. For all others it goes on sitting
+ *   out until the probe has ended, or has taken as long as it sat out. A success closes the breaker;
+ *   a failure opens it for twice as long as before, up to `maxSitOutMs`; what is not the executor's
+ *   doing leaves it half-open.
+ *
+ * Requests that were under way when it opened do not open it again: one breakdown counts once. An
+ * executor that is busy sits out for as long as it asks for, which the breaker has no part in.
  */
 export class Observations {
   readonly #clock: Clock;
@@ -150,19 +161,28 @@ export class Observations {
     let firstTokenAt: number | undefined;
     let over = false;
     executor.inFlight++;
+    const probingUntil = this.#probe(executor);
     const end = (): boolean => {
       if (over) return false;
       over = true;
       executor.inFlight--;
+      if (executor.satOutUntil === probingUntil) executor.satOutUntil = 0;
       return true;
+    };
+    const firstTokenAfter = (ms: number) => {
+      const speed = speedOf(executor, model);
+      speed.timeToFirstTokenMs = this.#average(speed.timeToFirstTokenMs, ms);
     };
     return {
       firstToken: () => {
         if (over || firstTokenAt !== undefined) return;
         firstTokenAt = this.#clock.now();
-        const speed = speedOf(executor, model);
-        const waited = Math.max(0, firstTokenAt - startedAt);
-        speed.timeToFirstTokenMs = this.#average(speed.timeToFirstTokenMs, waited);
+        firstTokenAfter(Math.max(0, firstTokenAt - startedAt));
+      },
+      outrun: () => {
+        if (!end() || firstTokenAt !== undefined) return;
+        const waited = Math.max(0, this.#clock.now() - startedAt);
+        if (waited > (executor.speeds.get(model)?.timeToFirstTokenMs ?? 0)) firstTokenAfter(waited);
       },
       succeeded: (completionTokens) => {
         if (!end()) return;
@@ -173,7 +193,7 @@ export class Observations {
         }
         executor.reliability = this.#average(executor.reliability, 1);
         executor.failuresInRow = 0;
-        executor.sitOuts = 0;
+        executor.sitOutMs = 0;
         executor.satOutUntil = 0;
       },
       failed: (error) => {
@@ -191,15 +211,27 @@ export class Observations {
     }
     executor.reliability = this.#average(executor.reliability, 0);
     if (CHEATING.has(code)) {
-      this.#sitOut(executor, maxSitOutMs);
+      this.#open(executor, maxSitOutMs);
       return;
     }
-    if (executor.sitOuts > 0 && startedAt <= executor.satOutSince) return;
+    if (executor.sitOutMs > 0 && startedAt <= executor.satOutSince) return;
     executor.failuresInRow++;
     if (executor.failuresInRow < failureThreshold) return;
-    this.#sitOut(executor, Math.min(maxSitOutMs, firstSitOutMs * 2 ** executor.sitOuts));
-    executor.sitOuts++;
+    this.#open(executor, Math.min(maxSitOutMs, 2 * executor.sitOutMs || firstSitOutMs));
+  }
+
+  #open(executor: Executor, ms: number): void {
+    executor.sitOutMs = ms;
     executor.satOutSince = this.#clock.now();
+    this.#sitOut(executor, ms);
+  }
+
+  /** Makes a request to a half-open executor the one that probes it. @returns until when, if it is */
+  #probe(executor: Executor): number | undefined {
+    const now = this.#clock.now();
+    if (executor.sitOutMs === 0 || executor.satOutUntil > now) return undefined;
+    executor.satOutUntil = now + executor.sitOutMs;
+    return executor.satOutUntil;
   }
 
   #sitOut(executor: Executor, ms: number): void {
@@ -217,7 +249,7 @@ export class Observations {
       reliability: 1,
       inFlight: 0,
       failuresInRow: 0,
-      sitOuts: 0,
+      sitOutMs: 0,
       satOutSince: 0,
       satOutUntil: 0,
     };

@@ -104,6 +104,57 @@ Deno.test("a success ends the row and the growth", () => {
   assert.equal(sitsOut(), 5000);
 });
 
+Deno.test("after sitting out, one request probes an executor, and the others wait for its end", () => {
+  const { clock, observations, fail, sitsOut } = observing();
+  for (let i = 0; i < 3; i++) fail();
+  clock.advance(5000);
+  assert.equal(sitsOut(), 0);
+
+  const aborted = observations.started("p", "m");
+  assert.equal(sitsOut(), 5000);
+  const other = observations.started("p", "m");
+  aborted.failed({ code: "aborted", message: "by the client" });
+  assert.equal(sitsOut(), 0, "nothing was learned: the next one probes");
+  other.failed({ code: "aborted", message: "by the client" });
+
+  const failed = observations.started("p", "m");
+  failed.failed({ code: "stream_broken", message: "cut" });
+  assert.equal(sitsOut(), 10_000);
+  clock.advance(10_000);
+
+  const busy = observations.started("p", "m");
+  busy.failed({ code: "overloaded", message: "busy", retryAfterMs: 700 });
+  assert.equal(sitsOut(), 700);
+  clock.advance(700);
+
+  const slow = observations.started("p", "m");
+  clock.advance(10_000);
+  assert.equal(sitsOut(), 0, "a probe that takes too long is no reason to wait");
+  const probe = observations.started("p", "m");
+  assert.equal(sitsOut(), 10_000);
+  probe.succeeded(1);
+  assert.equal(sitsOut(), 0);
+  observations.started("p", "m");
+  assert.equal(sitsOut(), 0, "it is trusted again");
+  slow.succeeded(1);
+});
+
+Deno.test("an executor that was outrun takes at least as long as it was waited for", () => {
+  const { clock, observations, of } = observing({ alpha: 0.5 });
+  const outrun = (ms: number) => {
+    const attempt = observations.started("p", "m");
+    clock.advance(ms);
+    attempt.outrun();
+  };
+  outrun(100);
+  assert.equal(of().timeToFirstTokenMs, 100);
+  outrun(300);
+  assert.equal(of().timeToFirstTokenMs, 200);
+  outrun(50);
+  assert.equal(of().timeToFirstTokenMs, 200, "that it takes 50 ms or more is no news");
+  assert.deepEqual([of().inFlight, of().reliability], [0, 1]);
+});
+
 Deno.test("many requests cut by one breakdown count once", () => {
   const { clock, observations, sitsOut } = observing();
   const attempts = Array.from({ length: 50 }, () => observations.started("p", "m"));

@@ -33,23 +33,37 @@ export function expectedCost({ offer }: Candidate, demand: Demand): bigint {
 }
 
 /**
- * How long an answer is expected to take, in milliseconds:
- * `timeToFirstTokenMs + completionTokens × msPerToken`, each as this node has observed it, else as
- * the executor announces it; undefined if either is unknown. An executor that announces more than
- * is true gains one request by it.
+ * Milliseconds to the first token, as this node has observed it, else as the executor announces it;
+ * undefined if neither is known. An executor that announces more than is true gains one request by it.
  */
-export function expectedMs({ offer, observed }: Candidate, demand: Demand): number | undefined {
+export function firstTokenMs({ offer, observed }: Candidate): number | undefined {
+  return observed.timeToFirstTokenMs ?? offer.performance?.timeToFirstTokenMs;
+}
+
+/** Milliseconds between two tokens, known as {@linkcode firstTokenMs} is. */
+export function tokenMs({ offer: { performance }, observed }: Candidate): number | undefined {
+  return observed.msPerToken ??
+    (performance && performance.tokensPerSecond > 0
+      ? 1000 / performance.tokensPerSecond
+      : undefined);
+}
+
+/**
+ * How long an answer is expected to take, in milliseconds:
+ * `firstTokenMs + completionTokens × tokenMs`; undefined if either is unknown.
+ */
+export function expectedMs(candidate: Candidate, demand: Demand): number | undefined {
   const { completionTokens = USUAL_TOKENS } = demand;
-  const announced = offer.performance;
-  const first = observed.timeToFirstTokenMs ?? announced?.timeToFirstTokenMs;
-  const each = observed.msPerToken ??
-    (announced && announced.tokensPerSecond > 0 ? 1000 / announced.tokensPerSecond : undefined);
+  const [first, each] = [firstTokenMs(candidate), tokenMs(candidate)];
   return first === undefined || each === undefined ? undefined : first + completionTokens * each;
 }
 
-/** {@linkcode expectedMs} of each; the unknown get the median of the known, so that they are tried. */
-export function expectedTimes(candidates: readonly Candidate[], demand: Demand): readonly number[] {
-  const times = candidates.map((candidate) => expectedMs(candidate, demand));
+/** A time of each; the unknown get the median of the known, so that they are tried. */
+export function timesOf(
+  candidates: readonly Candidate[],
+  timeOf: (candidate: Candidate) => number | undefined,
+): readonly number[] {
+  const times = candidates.map(timeOf);
   const known = times.filter((ms) => ms !== undefined).sort((a, b) => a - b);
   const median = known[known.length >> 1] ?? 0;
   return times.map((ms) => ms ?? median);
@@ -82,7 +96,7 @@ export function penalties(
     throw new RangeError("score executors: weights must not be negative, nor all zero");
   }
   const costs = shortfalls(candidates.map((candidate) => Number(expectedCost(candidate, demand))));
-  const times = shortfalls(expectedTimes(candidates, demand));
+  const times = shortfalls(timesOf(candidates, (candidate) => expectedMs(candidate, demand)));
   return candidates.map((candidate, i) => {
     const { observed } = candidate;
     const total = price * costs[i]! + latency * times[i]! +

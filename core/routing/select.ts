@@ -5,9 +5,12 @@ import { isNamed, refusal, type Requirements } from "./filter.ts";
 import {
   type Demand,
   expectedCost,
-  expectedTimes,
+  expectedMs,
+  firstTokenMs,
   loadOf,
   penalties,
+  timesOf,
+  tokenMs,
   type Weights,
 } from "./score.ts";
 
@@ -15,12 +18,31 @@ import {
 export type Strategy =
   /** The cheapest first. */
   | { readonly type: "best-price" }
-  /** The one first that is expected to answer soonest. */
+  /** The one first whose whole answer is expected soonest. */
   | { readonly type: "fastest" }
+  /** The one first whose first token is expected soonest. */
+  | { readonly type: "latency" }
+  /** The one first that is expected to write the most tokens a second. */
+  | { readonly type: "throughput" }
   /** The lowest weighted penalty first (`score.ts`). */
   | { readonly type: "balanced"; readonly weights?: Weights }
   /** Only executors named by PeerId or address, in that order. */
-  | { readonly type: "specific"; readonly names: readonly string[] };
+  | { readonly type: "specific"; readonly names: readonly string[] }
+  /**
+   * The one first that served this conversation last, as it may still have it in its prompt cache;
+   * the others, and all where nobody has served it yet, as another strategy says.
+   */
+  | StickyStrategy;
+
+/** Keeps a conversation on its executor. */
+export interface StickyStrategy {
+  /** Tells it from others. */
+  readonly type: "sticky";
+  /** The conversation. @default told by the model and the request's beginning */
+  readonly key?: string;
+  /** Who is asked first where nobody has served the conversation. @default balanced */
+  readonly otherwise?: Exclude<Strategy, StickyStrategy>;
+}
 
 /** What a selection depends on besides the candidates. */
 export interface SelectComponents {
@@ -28,6 +50,8 @@ export interface SelectComponents {
   readonly clock: Pick<Clock, "now">;
   /** From 0 up to but not including 1. @default {Math.random} */
   readonly random?: () => number;
+  /** The PeerId of the executor that served the conversation last, for `sticky`. */
+  readonly stuckTo?: string | undefined;
 }
 
 /** Times that differ by less than this share count as equal: measurements waver by more. */
@@ -58,22 +82,28 @@ export function select(
   requirements: Requirements,
   strategy: Strategy,
   demand: Demand,
-  { clock, random = Math.random }: SelectComponents,
+  { clock, random = Math.random, stuckTo }: SelectComponents,
 ): readonly Candidate[] {
   const now = clock.now();
   const allowed = candidates.filter((candidate) =>
     refusal(candidate, requirements, now) === undefined
   );
-  const inOrder = strategy.type === "specific"
-    ? strategy.names.flatMap((name) => allowed.filter((candidate) => isNamed(candidate, name)))
-    : spread(ranked(allowed, strategy, demand), nearness(strategy), random);
+  const plain = strategy.type === "sticky" ? strategy.otherwise ?? BALANCED : strategy;
+  const others = plain.type === "specific"
+    ? plain.names.flatMap((name) => allowed.filter((candidate) => isNamed(candidate, name)))
+    : spread(ranked(allowed, plain, demand), nearness(plain), random);
+  const inOrder = strategy.type === "sticky"
+    ? [...others.filter(({ announcement }) => announcement.peerId === stuckTo), ...others]
+    : others;
   const ready = inOrder.filter(({ observed }) => observed.satOutUntil <= now);
   const sittingOut = inOrder.filter(({ observed }) => observed.satOutUntil > now)
     .sort((a, b) => a.observed.satOutUntil - b.observed.satOutUntil);
   return [...new Set([...ready, ...sittingOut])];
 }
 
-type Scored = Exclude<Strategy, { type: "specific" }>;
+type Scored = Exclude<Strategy, { type: "specific" | "sticky" }>;
+
+const BALANCED: Scored = { type: "balanced" };
 
 function ranked(
   candidates: readonly Candidate[],
@@ -97,7 +127,11 @@ function ranksOf(
     case "best-price":
       return candidates.map((candidate) => expectedCost(candidate, demand));
     case "fastest":
-      return expectedTimes(candidates, demand);
+      return timesOf(candidates, (candidate) => expectedMs(candidate, demand));
+    case "latency":
+      return timesOf(candidates, firstTokenMs);
+    case "throughput":
+      return timesOf(candidates, tokenMs);
     case "balanced":
       return penalties(candidates, demand, strategy.weights);
   }
@@ -109,6 +143,8 @@ function nearness(strategy: Scored): (best: number | bigint) => number | bigint 
     case "best-price":
       return (best) => best;
     case "fastest":
+    case "latency":
+    case "throughput":
       return (best) => Number(best) * (1 + NEAR_TIME);
     case "balanced":
       return (best) => Number(best) + NEAR_PENALTY;

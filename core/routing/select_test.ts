@@ -15,8 +15,17 @@ import {
   type Requirements,
 } from "./filter.ts";
 import { Observations } from "./observations.ts";
-import { expectedCost, expectedMs, expectedTimes, loadOf, penalties } from "./score.ts";
-import { select, type Strategy } from "./select.ts";
+import {
+  expectedCost,
+  expectedMs,
+  firstTokenMs,
+  loadOf,
+  penalties,
+  timesOf,
+  tokenMs,
+} from "./score.ts";
+import { StickyRoutes } from "./sticky_routes.ts";
+import { select, type StickyStrategy, type Strategy } from "./select.ts";
 
 const clock = new ManualClock();
 const now = clock.now();
@@ -70,7 +79,7 @@ const market: fc.Arbitrary<readonly Candidate[]> = fc.array(
     offer: fc.record({
       id: fc.constantFrom("model", "model", "model", "other"),
       available: fc.constantFrom(true, true, true, false),
-      features: fc.subarray(["tools", "vision"]),
+      features: fc.subarray(["tools", "vision", "seed"]),
       inboundPrice: fc.bigInt({ min: 0n, max: 5n }),
       outboundPrice: fc.oneof(
         fc.bigInt({ min: 0n, max: 5n }),
@@ -99,31 +108,52 @@ const market: fc.Arbitrary<readonly Candidate[]> = fc.array(
 const requirements: fc.Arbitrary<Requirements> = fc.record({
   model: fc.constant("model"),
   features: fc.subarray(["tools", "vision"]),
+  parameters: fc.subarray(["seed"]),
   maxInboundPrice: fc.bigInt({ min: 0n, max: 5n }),
   maxOutboundPrice: fc.bigInt({ min: 0n, max: 5n }),
+  only: fc.subarray(["p0", "p1", "p5", `0x${"3".padStart(40, "A")}`]),
   exclude: fc.subarray(["p0", "p1", `0x${"2".padStart(40, "A")}`]),
   payment: fc.constant(MEANS),
 }, { requiredKeys: ["model"] });
 
-const strategy: fc.Arbitrary<Strategy> = fc.oneof(
-  fc.constantFrom<Strategy>({ type: "best-price" }, { type: "fastest" }, { type: "balanced" }),
+const SCORED = [
+  { type: "best-price" },
+  { type: "fastest" },
+  { type: "latency" },
+  { type: "throughput" },
+  { type: "balanced" },
+] as const;
+
+const plain: fc.Arbitrary<Exclude<Strategy, StickyStrategy>> = fc.oneof(
+  fc.constantFrom(...SCORED),
   fc.array(fc.constantFrom("p0", "p1", "p2", "p3", `0x${"4".padStart(40, "A")}`))
-    .map((names): Strategy => ({ type: "specific", names })),
+    .map((names) => ({ type: "specific" as const, names })),
+);
+
+const strategy: fc.Arbitrary<Strategy> = fc.oneof(
+  plain,
+  plain.map((otherwise): Strategy => ({ type: "sticky", otherwise })),
 );
 
 Deno.test("a selection is a permutation of what is allowed, and violates no limit", () => {
   fc.assert(
     fc.property(market, requirements, strategy, fc.integer(), (market, wanted, how, seed) => {
-      const order = select(market, wanted, how, DEMAND, { clock, random: seeded(seed) });
+      const components = { clock, random: seeded(seed), stuckTo: "p1" };
+      const order = select(market, wanted, how, DEMAND, components);
+      const plain = how.type === "sticky" ? how.otherwise! : how;
       const allowed = market.filter((c) =>
         refusal(c, wanted, now) === undefined &&
-        (how.type !== "specific" || how.names.some((name) => isNamed(c, name)))
+        (plain.type !== "specific" || plain.names.some((name) => isNamed(c, name)))
       );
       assert.deepEqual(names(order).sort(), names(allowed).sort());
       for (const { offer, lastSeen, announcement } of order) {
         assert.equal(offer.id, "model");
         assert(offer.available && now - lastSeen <= STALE_AFTER_MS);
-        for (const feature of wanted.features ?? []) assert(offer.features.includes(feature));
+        for (const feature of [...wanted.features ?? [], ...wanted.parameters ?? []]) {
+          assert(offer.features.includes(feature));
+        }
+        const c = order.find((one) => one.announcement === announcement)!;
+        assert(wanted.only?.some((name) => isNamed(c, name)) !== false);
         assert(offer.inboundPrice <= (wanted.maxInboundPrice ?? offer.inboundPrice));
         assert(offer.outboundPrice <= (wanted.maxOutboundPrice ?? offer.outboundPrice));
         assert(!wanted.exclude?.includes(announcement.peerId));
@@ -147,19 +177,25 @@ Deno.test("best-price tries the cheapest first, and those that sit out last", ()
   }));
 });
 
-Deno.test("fastest and balanced never prefer one that is clearly worse", () => {
-  const order = (market: readonly Candidate[], type: "fastest" | "balanced", seed: number) =>
+type Timed = "fastest" | "latency" | "throughput" | "balanced";
+
+Deno.test("no strategy prefers one that is clearly worse", () => {
+  const order = (market: readonly Candidate[], type: Timed, seed: number) =>
     select(market, ANY, { type }, DEMAND, { clock, random: seeded(seed) })
       .filter(({ observed }) => observed.satOutUntil <= now);
   fc.assert(fc.property(market, fc.integer(), (market, seed) => {
     const allowed = market.filter((c) => refusal(c, ANY, now) === undefined);
-    const times = expectedTimes(allowed, DEMAND);
+    const times = timesOf(allowed, (c) => expectedMs(c, DEMAND));
+    const first = timesOf(allowed, firstTokenMs);
+    const each = timesOf(allowed, tokenMs);
     const marks = penalties(allowed, DEMAND);
-    const check = (type: "fastest" | "balanced", slack: (i: number, j: number) => boolean) => {
+    const check = (type: Timed, slack: (i: number, j: number) => boolean) => {
       const indexes = order(market, type, seed).map((c) => allowed.indexOf(c));
       indexes.forEach((i, at) => indexes.slice(at + 1).forEach((j) => assert(slack(i, j), type)));
     };
     check("fastest", (i, j) => times[i]! <= times[j]! * 1.1 + 1e-9);
+    check("latency", (i, j) => first[i]! <= first[j]! * 1.1 + 1e-9);
+    check("throughput", (i, j) => each[i]! <= each[j]! * 1.1 + 1e-9);
     check("balanced", (i, j) => marks[i]! <= marks[j]! + 0.05 + 1e-9);
   }));
 });
@@ -169,7 +205,7 @@ Deno.test("under one seed the order is the same, in whatever order candidates ar
     market.chain((m) =>
       fc.tuple(fc.constant(m), fc.shuffledSubarray([...m], { minLength: m.length }))
     ),
-    fc.constantFrom<Strategy>({ type: "best-price" }, { type: "fastest" }, { type: "balanced" }),
+    fc.constantFrom(...SCORED),
     fc.integer(),
     ([given, shuffled], how, seed) => {
       const [a, b] = [given, shuffled].map((market) =>
@@ -213,23 +249,52 @@ Deno.test("named executors come in the order named, by PeerId or address of eith
   assert.deepEqual(names(order), ["p3", "p2"]);
 });
 
+Deno.test("a conversation stays on its executor, until that one sits out or may not be asked", () => {
+  const market = [1, 2, 3].map((n) =>
+    candidate({ id: `p${n}`, offer: { inboundPrice: BigInt(n), outboundPrice: 1n } })
+  );
+  const how: Strategy = { type: "sticky", otherwise: { type: "best-price" } };
+  const order = (market: readonly Candidate[], stuckTo?: string, wanted = ANY) =>
+    names(select(market, wanted, how, DEMAND, { clock, stuckTo }));
+  assert.deepEqual(order(market), ["p1", "p2", "p3"]);
+  assert.deepEqual(order(market, "p3"), ["p3", "p1", "p2"]);
+  assert.deepEqual(order(market, "gone"), ["p1", "p2", "p3"]);
+  assert.deepEqual(order(market, "p3", { ...ANY, exclude: ["p3"] }), ["p1", "p2"]);
+  const [p1, p2, p3] = market as [Candidate, Candidate, Candidate];
+  const resting = { ...p3, observed: { ...p3.observed, satOutUntil: now + 1 } };
+  assert.deepEqual(order([p1, p2, resting], "p3"), ["p1", "p2", "p3"]);
+});
+
+Deno.test("as many conversations are remembered as was said, those used last", () => {
+  const routes = new StickyRoutes(2);
+  routes.served("a", "p1");
+  routes.served("b", "p2");
+  routes.served("a", "p3");
+  routes.served("c", "p4");
+  assert.deepEqual(["a", "b", "c"].map((key) => routes.of(key)), ["p3", undefined, "p4"]);
+});
+
 Deno.test("each requirement refuses for its own reason, and the error tells them", () => {
   const wanted: Requirements = {
     model: "model",
     features: ["tools"],
+    parameters: ["seed"],
     maxInboundPrice: 1n,
     maxOutboundPrice: 2n,
+    only: ["p", "p9"],
     exclude: ["p9"],
     payment: MEANS,
   };
-  const good = { features: ["tools"] };
+  const good = { features: ["tools", "seed"] };
   const cases: [Change, Refusal | undefined][] = [
     [{ offer: good }, undefined],
     [{ offer: { ...good, id: "Model" } }, "other model"],
     [{ offer: good, id: "p9" }, "excluded"],
+    [{ offer: good, id: "p8" }, "not named"],
     [{ offer: { ...good, available: false } }, "unavailable"],
     [{ offer: good, lastSeen: now - STALE_AFTER_MS - 1 }, "unavailable"],
     [{ offer: { ...good, features: ["vision"] } }, "feature missing"],
+    [{ offer: { ...good, features: ["tools"] } }, "parameter not honoured"],
     [{ offer: { ...good, inboundPrice: 2n } }, "too expensive"],
     [{ offer: { ...good, outboundPrice: 3n } }, "too expensive"],
     [{ offer: good, payment: { chainId: 2n } }, "paid otherwise"],
@@ -240,9 +305,12 @@ Deno.test("each requirement refuses for its own reason, and the error tells them
   for (const [change, why] of cases) {
     assert.equal(refusal(candidate(change), wanted, now), why);
   }
-  const error = noExecutor(cases.slice(5, 8).map(([change]) => candidate(change)), wanted, now);
+  const error = noExecutor(cases.slice(6, 9).map(([change]) => candidate(change)), wanted, now);
   assert.equal(error.code, "no_executor");
-  assert.equal(error.message, "select executor: 1 feature missing, 2 too expensive");
+  assert.equal(
+    error.message,
+    "select executor: 1 feature missing, 1 parameter not honoured, 1 too expensive",
+  );
   assert.match(noExecutor([], wanted, now).message, /none offers this model/);
 });
 
@@ -268,7 +336,8 @@ Deno.test("formulas: cost, time, load and penalties", () => {
   assert.equal(expectedMs(cheap, DEMAND), 1200);
   assert.equal(expectedMs(dear, DEMAND), 2400, "what is observed counts before what is announced");
   assert.equal(expectedMs(candidate({}), DEMAND), undefined);
-  assert.deepEqual(expectedTimes([cheap, candidate({}), dear], DEMAND), [1200, 2400, 2400]);
+  const times = timesOf([cheap, candidate({}), dear], (one) => expectedMs(one, DEMAND));
+  assert.deepEqual(times, [1200, 2400, 2400]);
   assert.equal(loadOf(dear), 0.5);
   assert.equal(loadOf(candidate({ load: { active: 3, queued: 0, capacity: 0 } })), 3);
   const [best, worse] = penalties([cheap, dear], DEMAND, {
