@@ -4,7 +4,7 @@ import { toHex } from "../bytes.ts";
 import { type ErrorCode, LloomError } from "../errors.ts";
 import type { Clock, MessageStream, NonceStore, RequestDraft } from "../ports.ts";
 import type { ModelOffer } from "../protocol/announcement.ts";
-import { readChatRequest } from "../protocol/chat_request.ts";
+import { readModelRequest } from "../protocol/model_request.ts";
 import {
   decodeExecutorFrame,
   encodeCancel,
@@ -102,7 +102,7 @@ function setUp(
 
 function ask(change: Partial<RequestDraft> = {}): InferRequest {
   const body = bytes('{"model":"m","messages":[{"role":"user","content":"hi"}]}');
-  const chat = readChatRequest({ model: "m", messages: [{ role: "user", content: "hi" }] });
+  const chat = readModelRequest({ model: "m", messages: [{ role: "user", content: "hi" }] });
   return {
     body,
     systemPrompt: "",

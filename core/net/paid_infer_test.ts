@@ -14,7 +14,7 @@ import { Allowance } from "../payments/allowance.ts";
 import { costOf, toCost } from "../payments/amounts.ts";
 import { estimate } from "../payments/prepay.ts";
 import type { MessageStream } from "../ports.ts";
-import { readChatRequest } from "../protocol/chat_request.ts";
+import { readModelRequest } from "../protocol/model_request.ts";
 import { decodeClientFrame, decodeExecutorFrame, encodeDue } from "../protocol/infer/mod.ts";
 import { encodeReceipt } from "../protocol/infer/receipt.ts";
 import { draftRequest, MemoryNonceStore, randomNonce } from "../session/mod.ts";
@@ -49,7 +49,7 @@ function ask(fields: Partial<InferRequest> = {}): InferRequest {
     answers: 1,
     payment: PAYMENT,
     draft: () =>
-      draftRequest(readChatRequest(CHAT), {
+      draftRequest(readModelRequest(CHAT), {
         executor: executor.address,
         offer,
         nowMs: Date.now(),

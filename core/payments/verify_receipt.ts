@@ -3,7 +3,7 @@ import { type Address, type Hash, toHex, ZERO_HASH } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import { addressOfPeerId } from "../identity/peer_id.ts";
 import { textBytes } from "../protocol/answer_text.ts";
-import { parseChatRequest } from "../protocol/chat_request.ts";
+import { answersOf, parseModelRequest } from "../protocol/model_request.ts";
 import { isJsonObject, parseJsonText } from "../protocol/json.ts";
 import { decodeTrailer, type Trailer } from "../protocol/trailer.ts";
 import { receiptExcess, receiptFault } from "../session/receipt_check.ts";
@@ -107,7 +107,7 @@ function verify(claims: ReceiptClaims, primitives: Primitives): VerifiedReceipt 
   const fault = receiptFault(said, trailer, subject, 1000 * Number(said.timestamp));
   if (fault !== undefined) throw invalid(`it has ${fault}`);
   const text = answer && bodyBytes && !isFree
-    ? { textBytes: answer.textBytes, answers: parseChatRequest(bodyBytes).n }
+    ? { textBytes: answer.textBytes, answers: answersOf(parseModelRequest(bodyBytes)) }
     : undefined;
   const excess = receiptExcess(said, subject, text);
   checkRepeated(claims, client, answer);

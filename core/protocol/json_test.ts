@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { parseChatRequest } from "./chat_request.ts";
+import { parseModelRequest } from "./model_request.ts";
 import { parseJson, parseJsonText } from "./json.ts";
 import { MAX_BODY_BYTES, MAX_JSON_DEPTH, MAX_JSON_VALUES } from "./limits.ts";
 
@@ -20,7 +20,7 @@ Deno.test("a body of very many small values is refused before it is parsed", () 
   const bomb = encode(`${head}${"{},".repeat(times)}{}]}`);
   assert.ok(bomb.length <= MAX_BODY_BYTES);
   const before = Deno.memoryUsage().heapUsed;
-  assert.throws(() => parseChatRequest(bomb), tooLarge);
+  assert.throws(() => parseModelRequest(bomb), tooLarge);
   assert.ok(Deno.memoryUsage().heapUsed - before < 64 << 20);
 });
 
@@ -79,7 +79,7 @@ Deno.test("a usual request of many messages and tools is within the bounds", () 
   const messages = Array.from({ length: 2000 }, () => ({ role: "user", content: "hello" }));
   const body = { model: "m", messages, tools };
   assert.ok(count(body) < MAX_JSON_VALUES);
-  assert.deepEqual(parseChatRequest(encode(JSON.stringify(body))).raw, body);
+  assert.deepEqual(parseModelRequest(encode(JSON.stringify(body))).raw, body);
 });
 
 Deno.test("what is not JSON is malformed, also where a string does not end", () => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-/** Largest chat request body: a prompt with a few images in base64. */
+/** Largest request body: a prompt with a few images in base64. */
 export const MAX_BODY_BYTES = 8 << 20;
 /** Largest frame from a client: one body, its commitment and signature, and what pays for it. */
 export const MAX_REQUEST_FRAME_BYTES: number = MAX_BODY_BYTES + 8192;
@@ -57,8 +57,12 @@ export const MAX_RETRY_AFTER_MS = 86_400_000;
  * 8 MiB of empty maps take a gigabyte and seconds to decode.
  */
 export const MAX_CBOR_ITEMS = 16_384;
+/** Texts that one request may ask to have continued: the server is asked for each in turn. */
+export const MAX_PROMPTS = 16;
+/** Inputs of one request for embeddings: as many as OpenAI takes. */
+export const MAX_EMBEDDING_INPUTS = 2048;
 /**
- * JSON values in one chat request: a thousand messages with twenty tool calls each, or two hundred
+ * JSON values in one request: a thousand messages with twenty tool calls each, or two hundred
  * tools with rich schemas. Without it, 8 MiB of empty objects take 175 MiB.
  */
 export const MAX_JSON_VALUES = 100_000;

@@ -1,8 +1,9 @@
 /** What Lloom nodes say to each other: identifiers, limits, framing, and one file per message. @module */
 export * from "./answer_text.ts";
-export * from "./chat_request.ts";
+export * from "./features.ts";
 export * from "./json.ts";
 export * from "./limits.ts";
+export * from "./model_request.ts";
 export * from "./trailer.ts";
 export * from "./announcement.ts";
 export * from "./cbor.ts";

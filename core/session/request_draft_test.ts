@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ZERO_ADDRESS } from "../bytes.ts";
-import { readChatRequest } from "../protocol/chat_request.ts";
+import { readModelRequest } from "../protocol/model_request.ts";
 import { MAX_DEADLINE_AHEAD_S } from "../protocol/limits.ts";
 import { TEMPERATURE_UNSET } from "../signing/typed_data.ts";
 import { DEFAULT_MAX_TOKENS, draftRequest } from "./request_draft.ts";
@@ -17,7 +17,7 @@ const offer = {
 };
 
 function draft(fields: Record<string, unknown> = {}, contextLength?: number, timeoutMs = 60_000) {
-  const chat = readChatRequest({ model: "m", messages: [{ role: "user" }], ...fields });
+  const chat = readModelRequest({ model: "m", messages: [{ role: "user" }], ...fields });
   return draftRequest(chat, {
     executor: ZERO_ADDRESS,
     offer: { ...offer, ...(contextLength !== undefined && { contextLength }) },

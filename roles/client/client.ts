@@ -5,15 +5,16 @@ import { generateIdentity, type Identity } from "@lloom/core/identity";
 import { Directory, InferClient, requestConsent, type SignedConsent } from "@lloom/core/net";
 import { Allowance, type Amount, type BuyerChannel, type Payer } from "@lloom/core/payments";
 import {
+  answersOf,
   CHANNEL_PROTOCOL,
-  type ChatRequest,
   type JsonObject,
   LLM_PROTOCOL,
   MAX_CLOSE_FRAME_BYTES,
   MAX_RESPONSE_FRAME_BYTES,
+  type ModelRequest,
   type ModelSummary,
   type OfferFilters,
-  parseChatRequest,
+  parseModelRequest,
   requiredFeatures,
   systemPrompt,
 } from "@lloom/core/protocol";
@@ -251,7 +252,7 @@ export class LloomClient {
           {
             body,
             systemPrompt: systemPrompt(chat),
-            answers: chat.n,
+            answers: answersOf(chat),
             ...(payment && { payment }),
             ...(allowance && { allowance }),
             draft: () => planFor(chat, body.length, candidate, times()).draft,
@@ -318,7 +319,7 @@ export class LloomClient {
   }
 
   async #plans(
-    chat: ChatRequest,
+    chat: ModelRequest,
     body: Uint8Array,
     options: CompleteOptions,
   ): Promise<readonly Plan[]> {
@@ -330,7 +331,7 @@ export class LloomClient {
   }
 
   async #candidates(
-    chat: ChatRequest,
+    chat: ModelRequest,
     bodyBytes: number,
     options: CompleteOptions,
   ): Promise<readonly Candidate[]> {
@@ -364,9 +365,9 @@ export class LloomClient {
 /** A request's exact bytes, and what they say. */
 function parse(
   request: JsonObject | Uint8Array,
-): { readonly body: Uint8Array; readonly chat: ChatRequest } {
+): { readonly body: Uint8Array; readonly chat: ModelRequest } {
   const body = request instanceof Uint8Array
     ? request
     : new TextEncoder().encode(JSON.stringify(request));
-  return { body, chat: parseChatRequest(body) };
+  return { body, chat: parseModelRequest(body) };
 }

@@ -11,7 +11,7 @@ import {
   toAmount,
   usableChannels,
 } from "@lloom/core/payments";
-import { parseChatRequest, systemPrompt } from "@lloom/core/protocol";
+import { parseModelRequest, systemPrompt } from "@lloom/core/protocol";
 import {
   hashSystemPrompt,
   type LlmRequestCommitment,
@@ -99,7 +99,7 @@ function dryRun(
     ...draft,
     channelId: channel?.channelId ?? ZERO_HASH,
     promptHash: toHex(keccak256(salt, body)),
-    systemPromptHash: hashSystemPrompt(keccak256, salt, systemPrompt(parseChatRequest(body))),
+    systemPromptHash: hashSystemPrompt(keccak256, salt, systemPrompt(parseModelRequest(body))),
   };
   return {
     executor: { peerId, address: toChecksumAddress(executor) },

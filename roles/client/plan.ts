@@ -2,7 +2,7 @@
 import { LloomError } from "@lloom/core/errors";
 import { type Amount, type Estimate, estimate, toCost } from "@lloom/core/payments";
 import type { RequestDraft } from "@lloom/core/ports";
-import type { ChatRequest } from "@lloom/core/protocol";
+import type { ModelRequest } from "@lloom/core/protocol";
 import type { Candidate } from "@lloom/core/routing";
 import { draftRequest, randomNonce } from "@lloom/core/session";
 
@@ -18,7 +18,7 @@ export interface Plan {
 
 /** What asking a candidate would mean. */
 export function planFor(
-  chat: ChatRequest,
+  chat: ModelRequest,
   bodyBytes: number,
   candidate: Candidate,
   times: { readonly nowMs: number; readonly timeoutMs: number },

@@ -18,7 +18,7 @@ import {
   encodeVoucher,
   type ExecutorFrame,
   LLM_PROTOCOL,
-  parseChatRequest,
+  parseModelRequest,
 } from "@lloom/core/protocol";
 import { draftRequest, randomNonce } from "@lloom/core/session";
 import {
@@ -144,7 +144,7 @@ async function ask(
   terms: ChannelTerms,
   voucher: Voucher | SignedVoucher = voucherOf(terms, PREPAY),
 ): Promise<RawStream> {
-  const draft = draftRequest(parseChatRequest(BODY), {
+  const draft = draftRequest(parseModelRequest(BODY), {
     ...{ executor, offer: OFFER, nowMs: Date.now(), timeoutMs: 10_000, nonce: randomNonce() },
   });
   const channelId = channelIdOf(terms);

@@ -5,7 +5,7 @@ import {
   decodeExecutorFrame,
   encodeOpen,
   type ExecutorFrame,
-  parseChatRequest,
+  parseModelRequest,
 } from "@lloom/core/protocol";
 import { draftRequest, randomNonce } from "@lloom/core/session";
 import { chat } from "./asking.ts";
@@ -23,7 +23,7 @@ export async function signedRequest(
   executor: string,
   change: Partial<RequestDraft> = {},
 ): Promise<SignedRequest> {
-  const draft = draftRequest(parseChatRequest(BODY), {
+  const draft = draftRequest(parseModelRequest(BODY), {
     executor: executor.toLowerCase() as Address,
     offer: offer({ id: "mock-model", inboundPrice: 0n, outboundPrice: 0n }),
     nowMs: Date.now(),

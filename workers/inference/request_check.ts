@@ -1,7 +1,12 @@
 /** Whether a request's body is the one that its commitment speaks of. @module */
 import { LloomError } from "@lloom/core/errors";
 import type { InferenceJob } from "@lloom/core/ports";
-import { type ChatRequest, parseChatRequest, systemPrompt } from "@lloom/core/protocol";
+import {
+  type ChatRequest,
+  type ModelRequest,
+  parseModelRequest,
+  systemPrompt,
+} from "@lloom/core/protocol";
 import {
   hashSystemPrompt,
   type Keccak256,
@@ -28,12 +33,15 @@ export function checkRequest(
   extraFields: ReadonlySet<string> = new Set(),
 ): ChatRequest {
   const { commitment, salt, body } = job;
-  let request: ChatRequest;
+  let request: ModelRequest;
   try {
-    request = parseChatRequest(body);
+    request = parseModelRequest(body);
   } catch (thrown) {
     const { message } = LloomError.wrap(thrown);
     throw new LloomError("request_invalid", message, { cause: thrown });
+  }
+  if (request.kind !== "chat") {
+    throw new LloomError("feature_unsupported", `check request: no ${request.kind} is served here`);
   }
   if (request.model !== job.model || commitment.model !== job.model) disagree("model");
   if (request.maxTokens !== undefined && request.maxTokens > commitment.maxTokens) {

@@ -1,16 +1,16 @@
 import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
-import { readChatRequest } from "@lloom/core/protocol";
 import { createKeccak } from "hash-wasm";
 import { checkRequest } from "./request_check.ts";
 import { restrictRequest } from "./request_fields.ts";
+import { readChat } from "./testing/chat_backend_suite.ts";
 import { makeJob } from "./testing/jobs.ts";
 
 const PIXEL = "data:image/png;base64,iVBORw0KGgo=";
 
 function restrict(fields: Record<string, unknown>, extra: readonly string[] = []) {
   const messages = [{ role: "user", content: "hello" }];
-  return restrictRequest(readChatRequest({ model: "m", messages, ...fields }), new Set(extra));
+  return restrictRequest(readChat({ model: "m", messages, ...fields }), new Set(extra));
 }
 
 function assertRefused(fields: Record<string, unknown>): string {
@@ -85,7 +85,7 @@ Deno.test("what a request of an agent holds passes untouched: tools, reasoning, 
     n: 2,
     max_completion_tokens: 100,
   };
-  const request = readChatRequest(raw);
+  const request = readChat(raw);
   assert.deepEqual(restrictRequest(request, new Set()), request);
 });
 

@@ -92,23 +92,23 @@ testChatBackend("custom, below /v1, without usage", () => {
 
 Deno.test("each dialect tells what its server knows, and no embedding model", async () => {
   const expected: Record<MockDialect, unknown> = {
-    openai: [{ id: MODEL, features: [] }],
-    vllm: [{ id: MODEL, features: ["json_schema"], contextLength: 8192 }],
+    openai: [{ id: MODEL, features: ["chat"] }],
+    vllm: [{ id: MODEL, features: ["chat", "json_schema"], contextLength: 8192 }],
     llamacpp: [{
       id: MODEL,
-      features: ["json_schema", "tools", "vision"],
+      features: ["chat", "json_schema", "tools", "vision"],
       contextLength: 4096,
       size: "7000000000",
     }],
     lmstudio: [{
       id: MODEL,
-      features: ["json_schema", "tools"],
+      features: ["chat", "json_schema", "tools"],
       contextLength: 4096,
       architecture: "qwen2",
     }],
     ollama: [{
       id: MODEL,
-      features: ["json_schema", "tools", "reasoning"],
+      features: ["chat", "json_schema", "tools", "reasoning"],
       contextLength: 4096,
       architecture: "llama",
       size: "8.0B",

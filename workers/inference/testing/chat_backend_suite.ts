@@ -1,6 +1,11 @@
 /** What every `ChatBackend` must do. Each implementation's tests run this suite. @module */
 import { LloomError } from "@lloom/core/errors";
-import { type ChatRequest, isJsonObject, readChatRequest } from "@lloom/core/protocol";
+import {
+  type ChatRequest,
+  isJsonObject,
+  type JsonObject,
+  readModelRequest,
+} from "@lloom/core/protocol";
 import assert from "node:assert/strict";
 import type { BackendEvent, ChatBackend } from "../backends/backend.ts";
 
@@ -12,13 +17,17 @@ export interface BackendFixture {
   readonly stop?: () => Promise<void>;
 }
 
+/** A chat request from parsed JSON. */
+export function readChat(raw: JsonObject): ChatRequest {
+  const request = readModelRequest(raw);
+  assert.ok(request.kind === "chat");
+  return request;
+}
+
 /** A chat request with one message. */
 export function chatRequest(model: string, fields: Record<string, unknown> = {}): ChatRequest {
-  return readChatRequest({
-    model,
-    messages: [{ role: "user", content: "What is the weather like?" }],
-    ...fields,
-  });
+  const messages = [{ role: "user", content: "What is the weather like?" }];
+  return readChat({ model, messages, ...fields });
 }
 
 /** All events of one answer. */

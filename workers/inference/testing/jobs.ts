@@ -2,7 +2,7 @@
 import { toHex, ZERO_ADDRESS, ZERO_HASH } from "@lloom/core/bytes";
 import type { InferenceEnd, InferenceJob, InferenceSink } from "@lloom/core/ports";
 import type { ErrorData } from "@lloom/core/errors";
-import { readChatRequest, systemPrompt, textBytes } from "@lloom/core/protocol";
+import { readModelRequest, systemPrompt, textBytes } from "@lloom/core/protocol";
 import {
   type LlmRequestCommitment,
   TEMPERATURE_SCALE,
@@ -30,8 +30,8 @@ export function makeJob(
     messages: [{ role: "user", content: "What is the weather like?" }],
     ...fields,
   };
-  const prompt = systemPrompt(readChatRequest(raw));
-  const { temperature } = readChatRequest(raw);
+  const prompt = systemPrompt(readModelRequest(raw));
+  const { temperature } = readModelRequest(raw);
   return {
     model: raw.model,
     body: encoder.encode(JSON.stringify(raw)),

@@ -46,6 +46,7 @@ export const llamacpp: Dialect = {
     const slotContext = positive(objectIn(about, "default_generation_settings").n_ctx);
     const template = objectIn(about, "chat_template_caps");
     const features = [
+      "chat",
       "json_schema",
       ...(template.supports_tools === true ? ["tools"] : []),
       ...(objectIn(about, "modalities").vision === true ? ["vision"] : []),

@@ -19,6 +19,7 @@ export const lmstudio: Dialect = {
       if (id === undefined || entry.type === "embeddings" || !mayChat(id)) return [];
       const abilities = Array.isArray(entry.capabilities) ? entry.capabilities : [];
       const features = [
+        "chat",
         "json_schema",
         ...(abilities.includes("tool_use") ? ["tools"] : []),
         ...(entry.type === "vlm" ? ["vision"] : []),

@@ -38,7 +38,7 @@ async function describe(
   // Ollama before 0.6.4 tells no capabilities: then the name decides.
   const told = Array.isArray(show.capabilities) ? show.capabilities : undefined;
   if (told === undefined ? !mayChat(id) : !told.includes("completion")) return [];
-  const features = ["json_schema"];
+  const features = ["chat", "json_schema"];
   for (const [theirs, ours] of ABILITIES) if (told?.includes(theirs)) features.push(ours);
   const details = isJsonObject(tag.details) ? tag.details : {};
   return [modelOf(id, features, {

@@ -28,7 +28,7 @@ function contextLength(entry: JsonObject): number | undefined {
 export async function listModels(
   http: BackendHttp,
   signal: AbortSignal,
-  features: (id: string) => readonly string[] = () => [],
+  features: (id: string) => readonly string[] = () => ["chat"],
 ): Promise<readonly BackendModel[]> {
   const body = await http.json("v1/models", undefined, MAX_LIST_BYTES, signal);
   return listOf(body, "data").flatMap((entry) => {
@@ -41,7 +41,11 @@ export async function listModels(
 /** OpenAI. Its newer models refuse `max_tokens`. */
 export const openai: Dialect = {
   models: (http, signal) =>
-    listModels(http, signal, (id) => ABLE.test(id) ? ["tools", "json_schema", "vision"] : []),
+    listModels(
+      http,
+      signal,
+      (id) => ABLE.test(id) ? ["chat", "tools", "json_schema", "vision"] : ["chat"],
+    ),
   limit: (raw, maxTokens) => limitGiven(raw, maxTokens, "max_completion_tokens"),
 };
 

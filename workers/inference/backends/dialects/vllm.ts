@@ -16,7 +16,7 @@ async function tokens(http: BackendHttp, body: object, signal: AbortSignal): Pro
 
 /** vLLM. JSON schemas are always guided; tool calls only if it was started for them, which it does not tell. */
 export const vllm: Dialect = {
-  models: (http, signal) => listModels(http, signal, () => ["json_schema"]),
+  models: (http, signal) => listModels(http, signal, () => ["chat", "json_schema"]),
   limit: limitAlways,
   async count(http, model, { messages, raw }, completion, signal) {
     const chat = { model, messages, add_generation_prompt: true };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type JsonObject, readChatRequest } from "@lloom/core/protocol";
+import type { JsonObject } from "@lloom/core/protocol";
+import { readChat } from "../../testing/chat_backend_suite.ts";
 import { encodeChat, refuseUnsupported } from "./chat_template.ts";
 import { parseGguf } from "./gguf.ts";
 import { demoFile, golden } from "./testdata/demo.ts";
@@ -60,7 +61,7 @@ Deno.test("a prompt may be as long as the limit, whether in one message or in ma
 
 Deno.test("what the model cannot do is refused, what does not matter is ignored", () => {
   const check = (fields: JsonObject) =>
-    refuseUnsupported(readChatRequest({ model: "m", messages: [{ role: "user" }], ...fields }));
+    refuseUnsupported(readChat({ model: "m", messages: [{ role: "user" }], ...fields }));
   const refused: JsonObject[] = [
     { tools: [{}] },
     { functions: [{}] },

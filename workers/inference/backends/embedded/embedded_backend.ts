@@ -60,7 +60,7 @@ export class EmbeddedBackend implements ChatBackend {
     this.#card = {
       id: textOf(metadata, "general.name"),
       contextLength,
-      features: [],
+      features: ["chat"],
       architecture: textOf(metadata, "general.architecture"),
       size: textOf(metadata, "general.size_label"),
     };

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type JsonObject, readChatRequest } from "@lloom/core/protocol";
+import type { JsonObject } from "@lloom/core/protocol";
+import { readChat } from "../../testing/chat_backend_suite.ts";
 import type { BackendEvent } from "../backend.ts";
 import { EmbeddedBackend } from "./embedded_backend.ts";
 import { demoFile, golden } from "./testdata/demo.ts";
@@ -11,7 +12,7 @@ const never = new AbortController().signal;
 const introduce: JsonObject = {
   messages: [{ role: "user", content: "Please introduce yourself" }],
 };
-const request = (fields: JsonObject) => readChatRequest({ model: MODEL, ...introduce, ...fields });
+const request = (fields: JsonObject) => readChat({ model: MODEL, ...introduce, ...fields });
 
 function chat(fields: JsonObject = {}, signal: AbortSignal = never): AsyncIterable<BackendEvent> {
   return backend.chat(MODEL, request(fields), signal);
@@ -57,7 +58,7 @@ Deno.test("the demo model is described", async () => {
   assert.deepEqual(await backend.models(never), [{
     id: MODEL,
     contextLength: 512,
-    features: [],
+    features: ["chat"],
     architecture: "llama",
     size: "2.8M",
   }]);

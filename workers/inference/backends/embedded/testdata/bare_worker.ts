@@ -1,14 +1,15 @@
 /** Loads the model it is sent, answers one chat, and tells the text and what it was allowed to do. @module */
-import { readChatRequest } from "@lloom/core/protocol";
+import { readModelRequest } from "@lloom/core/protocol";
 import { EmbeddedBackend } from "../embedded_backend.ts";
 
 const scope = self as unknown as Pick<Worker, "postMessage" | "onmessage">;
 scope.onmessage = async ({ data }: MessageEvent<Uint8Array>): Promise<void> => {
   const backend = new EmbeddedBackend(data);
-  const request = readChatRequest({
+  const request = readModelRequest({
     model: "lloom-demo",
     messages: [{ role: "user", content: "Please introduce yourself" }],
   });
+  if (request.kind !== "chat") throw new TypeError("ask: not a chat");
   let text = "";
   for await (const event of backend.chat("lloom-demo", request, new AbortController().signal)) {
     if (event.type !== "choices") continue;
