@@ -14,7 +14,17 @@ const CHECKOUT = fileURLToPath(new URL("../", import.meta.url));
 
 /** What a role loads by URL, which Deno does not see by itself. */
 export const INCLUDED: Readonly<Record<RoleName, readonly string[]>> = {
-  client: ["roles/host/stores/ledger_task.ts", "workers/crypto/crypto_task.ts"],
+  client: [
+    "roles/host/stores/ledger_task.ts",
+    "workers/crypto/crypto_task.ts",
+    "roles/client/gateway/page/index.html",
+    "roles/client/gateway/page/page.css",
+    "roles/client/gateway/page/icon.svg",
+    "roles/client/gateway/page/page.js",
+    "roles/client/gateway/page/answer_view.js",
+    "roles/client/gateway/page/gateway.js",
+    "roles/client/gateway/page/words.js",
+  ],
   executor: [
     "roles/host/stores/ledger_task.ts",
     "workers/crypto/crypto_task.ts",

@@ -48,14 +48,18 @@ Deno.test({
   },
 });
 
-Deno.test("everything that the product loads by URL is compiled into the executor", () => {
+Deno.test("everything that the product loads by URL is compiled into the role that uses it", () => {
   const loads = /new URL\(\s*"(\.[^"]+[^/])",\s*import\.meta\.url/g;
   const loaded = PRODUCT.flatMap((path) =>
     [...code(path).matchAll(loads)].map(([, url = ""]) =>
       new URL(url, `file:///${path}`).pathname.slice(1)
     )
   );
-  assert.deepEqual(loaded.sort(), [...INCLUDED.executor].sort());
+  const ofClient = loaded.filter((path) => path.startsWith("roles/client/"));
+  const shared = loaded.filter((path) => !ofClient.includes(path));
+  assert.deepEqual(shared.sort(), [...INCLUDED.executor].sort());
+  const own = INCLUDED.client.filter((path) => !INCLUDED.executor.includes(path));
+  assert.deepEqual(ofClient.sort(), own.sort());
 });
 
 interface Metadata {

@@ -88,6 +88,7 @@ Deno.test("all packages can be published, and run from anywhere", async (t) => {
     }
     assert.ok(loaded.some((path) => path.endsWith("_task.ts")), "no worker was found");
     assert.ok(loaded.some((path) => path.endsWith(".gguf")), "no model was found");
+    assert.ok(loaded.some((path) => path.endsWith(".html")), "no page was found");
   });
 
   await t.step("deno run -A jsr:@lloom/client --version, --help", async () => {
