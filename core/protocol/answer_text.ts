@@ -41,10 +41,15 @@ export function textBytes(lines: Uint8Array): number {
   return bytes;
 }
 
-/** Bytes of text in one choice of a chunk: what its `delta` has in content, reasoning, refusal and calls. */
+/**
+ * Bytes of text in one choice of a chunk: of a chat, what its `delta` has in content, reasoning,
+ * refusal and calls; of a completion, its `text`.
+ */
 export function choiceTextBytes(choice: unknown): number {
-  const delta = isJsonObject(choice) ? choice.delta : undefined;
-  return isJsonObject(delta) ? fieldBytes(delta, TEXTS) : 0;
+  if (!isJsonObject(choice)) return 0;
+  const { delta, text } = choice;
+  if (isJsonObject(delta)) return fieldBytes(delta, TEXTS);
+  return typeof text === "string" ? utf8Bytes(text) : 0;
 }
 
 function fieldBytes(object: JsonObject, texts: Texts): number {

@@ -44,6 +44,12 @@ Deno.test("what nobody is shown is no text: padding in a field of its own counts
   assert.equal(bytes(line({ delta: JSON.parse('{"__proto__":{"content":"zzz"}}') })), 0);
 });
 
+Deno.test("a completion's choices have their text beside their index, a chat's never", () => {
+  assert.equal(bytes(line({ index: 0, text: "é!", logprobs: null, finish_reason: null })), 3);
+  assert.equal(bytes(line({ index: 0, text: "zzz", delta: { content: "a" } })), 1);
+  assert.equal(bytes(line({ index: 0, text: { deep: "zzz" } })), 0);
+});
+
 Deno.test("what is outside of a delta is no text", () => {
   const choice = { index: 0, finish_reason: "stop", logprobs: { content: [{ token: "a" }] } };
   assert.equal(bytes(line({ ...choice, delta: { content: null } })), 0);
