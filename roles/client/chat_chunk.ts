@@ -1,6 +1,7 @@
 /** Pieces of an answer, as OpenAI's clients know them. @module */
 import { LloomError } from "@lloom/core/errors";
-import { isJsonObject, type JsonObject, parseJsonText } from "@lloom/core/protocol";
+import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
+import { readLines } from "./answer_lines.ts";
 
 /** What one piece adds to one answer. Fields that Lloom does not know are there too. */
 export interface ChatChoice {
@@ -33,17 +34,13 @@ export function saysSomething({ choices }: ChatChunk): boolean {
   );
 }
 
-const decoder = new TextDecoder();
-
 /**
  * The pieces in whole lines, as an executor delivers them.
  * @throws {LloomError} `protocol_violation` for a line that is none
  */
 export function* readChunks(lines: Uint8Array): Generator<ChatChunk> {
-  for (const line of decoder.decode(lines).split("\n")) {
-    if (line === "") continue;
-    const value = parseJsonText(line);
-    if (!isJsonObject(value) || !Array.isArray(value.choices)) {
+  for (const { value } of readLines(lines)) {
+    if (!Array.isArray(value.choices)) {
       throw new LloomError("protocol_violation", "read answer: a line without choices");
     }
     yield { choices: value.choices.map(readChoice) };
