@@ -29,6 +29,10 @@ export type OutputFormat = "text" | "json";
 export interface CommandContext<T extends CommonConfig> {
   /** The settings. */
   readonly config: T;
+  /** The file that they were read from; absent where there is none. */
+  readonly configPath?: string;
+  /** What the user was told about them: one line each. */
+  readonly warnings: readonly string[];
   /** How to print. */
   readonly format: OutputFormat;
   /** Whether this process carries Deno's flag that lets workers be restricted. */
@@ -95,12 +99,14 @@ export function openCommand<T extends CommonConfig>(
   command: ParsedCommand,
 ): CommandContext<T> {
   const flags = command.optsWithGlobals() as Readonly<Record<string, unknown>>;
-  const { config, warnings } = loadConfig(settings, flags);
+  const { config, warnings, path } = loadConfig(settings, flags);
   startLogging(config.logging);
   const log = getLogger(["lloom", "config"]);
   for (const warning of warnings) log.warn("{warning}", { warning });
   return {
     config,
+    ...(path !== undefined && { configPath: path }),
+    warnings,
     format: flags["format"] === "json" ? "json" : "text",
     sandboxWorkers: flags["sandboxWorkers"] === true,
     stopWithStdin: flags["stopWithStdin"] === true,

@@ -19,6 +19,8 @@ export interface SignalOptions {
   readonly graceMs?: number;
   /** Takes the end of standard input for a signal: whoever started this process is gone. @default false */
   readonly stopWithStdin?: boolean;
+  /** Told of SIGINT; where it returns true, it has seen to it, and the signal stops nothing. */
+  readonly onInterrupt?: () => boolean;
 }
 
 /** A command that a signal ended before it was done. */
@@ -108,6 +110,7 @@ function onStopSignal(options: SignalOptions, first: (signal: Deno.Signal) => vo
   }
   const listeners = STOP_SIGNALS.map((signal) => {
     const listener = () => {
+      if (signal === "SIGINT" && options.onInterrupt?.() === true) return;
       if (timer !== undefined) Deno.exit(exitCodeOfSignal(signal));
       stop(signal);
     };

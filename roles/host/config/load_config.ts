@@ -12,6 +12,12 @@ const MAX_CONFIG_BYTES = 1 << 20;
 /** Variables of our own that hold secrets. */
 const SECRETS = ["LLOOM_PRIVATE_KEY", "LLOOM_SMTP_PASSWORD"];
 
+/** A configuration of this machine, and where it was found. */
+export interface LoadedConfig<T> extends ResolvedConfig<T> {
+  /** The file that was read; absent where there is none. */
+  readonly path?: string;
+}
+
 /**
  * Reads flags, `LLOOM_*` variables and the configuration file: `--config`, else `LLOOM_CONFIG_FILE`,
  * else `config.toml` in the data directory if there is one.
@@ -22,7 +28,7 @@ const SECRETS = ["LLOOM_PRIVATE_KEY", "LLOOM_SMTP_PASSWORD"];
 export function loadConfig<T extends CommonConfig>(
   settings: RoleSettings<T>,
   flags: Readonly<Record<string, unknown>>,
-): ResolvedConfig<T> {
+): LoadedConfig<T> {
   const env = readEnvironment();
   const standard = defaultDataDir(settings.role, env);
   const named = text(flags["config"]) ?? text(env["LLOOM_CONFIG_FILE"]);
@@ -42,7 +48,11 @@ export function loadConfig<T extends CommonConfig>(
     );
   }
   const config = { ...resolved.config, storage: { dataDir: resolve(chosen) } };
-  return { config, warnings: resolved.warnings };
+  return {
+    config,
+    warnings: resolved.warnings,
+    ...(path !== undefined && content !== undefined && { path }),
+  };
 }
 
 /** Where a role keeps its data unless told otherwise; undefined without a home directory. */
