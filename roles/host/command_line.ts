@@ -79,15 +79,35 @@ export function createProgram<T extends CommonConfig>(
     .addOption(new Option("--stop-with-stdin").hideHelp())
     .configureHelp({ showGlobalOptions: true })
     .addHelpText("after", `${environmentNotes(settings)}\n${EXIT_NOTES}`);
-  const fields = settings.table as Fields;
-  for (const [, node] of singleSettings(fields)) {
+  addSettingFlags(program, settings);
+  return program;
+}
+
+/** A subcommand with the flags of those settings that it alone takes. @param summary one sentence */
+export function createSubcommand<T extends CommonConfig>(
+  name: string,
+  settings: RoleSettings<T>,
+  summary: string,
+): Command {
+  const command = new Command(name);
+  command.description(summary);
+  addSettingFlags(command, settings, name);
+  return command;
+}
+
+/** @param owner the subcommand that alone takes the flags; absent for those that all commands take */
+function addSettingFlags<T extends CommonConfig>(
+  command: Command,
+  settings: RoleSettings<T>,
+  owner?: string,
+): void {
+  for (const [, node] of singleSettings(settings.table as Fields)) {
     const { flag } = node;
-    if (flag === undefined) continue;
+    if (flag === undefined || node.command !== owner) continue;
     // Commander's own lists, `<item...>`, would take a subcommand that follows for one more item.
     const option = new Option(flag.replace("...>", ">"), flagNotes(node));
-    program.addOption(flag === option.flags ? option : option.argParser(collect));
+    command.addOption(flag === option.flags ? option : option.argParser(collect));
   }
-  return program;
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   networkSettings,
   type PeerConfig,
 } from "./common_settings.ts";
+import { GATEWAY, type GatewayConfig } from "./gateway_settings.ts";
 import { CLIENT_PAYMENTS, type ClientPaymentsConfig } from "./payment_settings.ts";
 import type { RoleSettings } from "./role_settings.ts";
 import {
@@ -71,6 +72,8 @@ export interface ClientConfig extends PeerConfig {
   readonly executorSelection: SelectionConfig;
   /** `[payments]` */
   readonly payments: ClientPaymentsConfig;
+  /** `[gateway]` */
+  readonly gateway: GatewayConfig;
 }
 
 const DEFAULTS: Group<RequestDefaults> = {
@@ -153,6 +156,7 @@ export const CLIENT_SETTINGS: RoleSettings<ClientConfig> = {
   table: {
     network: networkSettings({
       port: undefined,
+      portFlag: "--p2p-port <number>",
       maxConnections: 100,
       relay: true,
     }),
@@ -164,6 +168,7 @@ export const CLIENT_SETTINGS: RoleSettings<ClientConfig> = {
     },
     executorSelection: SELECTION,
     payments: CLIENT_PAYMENTS,
+    gateway: GATEWAY,
   },
   check(config, refuse) {
     checkBlockchain(config, refuse);

@@ -10,7 +10,7 @@ import type { RoleSettings } from "./role_settings.ts";
 const MAX_CONFIG_BYTES = 1 << 20;
 
 /** Variables of our own that hold secrets. */
-const SECRETS = ["LLOOM_PRIVATE_KEY", "LLOOM_SMTP_PASSWORD"];
+const SECRETS = ["LLOOM_PRIVATE_KEY", "LLOOM_SMTP_PASSWORD", "LLOOM_GATEWAY_KEYS"];
 
 /** A configuration of this machine, and where it was found. */
 export interface LoadedConfig<T> extends ResolvedConfig<T> {

@@ -45,7 +45,9 @@ function* sections(fields: Fields, path: string): Generator<string> {
 }
 
 function row(key: string, node: Setting<unknown>): string {
-  const elsewhere = [node.env, node.flag].filter((name) => name !== undefined);
+  const command = node.command === undefined ? "" : `${node.command} `;
+  const elsewhere = [node.env, node.flag && `${command}${node.flag}`]
+    .filter((name) => name !== undefined);
   const notes = [
     node.doc,
     node.alias && `Also read as \`${node.alias}\`.`,

@@ -3,6 +3,7 @@ export * from "./client_settings.ts";
 export * from "./common_settings.ts";
 export * from "./executor_settings.ts";
 export * from "./faucet_settings.ts";
+export * from "./gateway_settings.ts";
 export * from "./load_config.ts";
 export * from "./manual.ts";
 export * from "./payment_settings.ts";

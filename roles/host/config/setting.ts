@@ -28,6 +28,8 @@ export interface Setting<T> {
   readonly env: string | undefined;
   /** As commander takes it: `--log-level <level>`. */
   readonly flag: string | undefined;
+  /** The subcommand that alone takes the flag; absent: all commands do. */
+  readonly command: string | undefined;
   /** Another key that is read as this one. */
   readonly alias: string | undefined;
   /** Why the value may not stand in a configuration file. */
@@ -87,6 +89,8 @@ export interface SettingOptions {
   /** As in {@linkcode Setting}. */
   readonly flag?: string;
   /** As in {@linkcode Setting}. */
+  readonly command?: string;
+  /** As in {@linkcode Setting}. */
   readonly alias?: string;
   /** As in {@linkcode Setting}. */
   readonly required?: boolean;
@@ -124,6 +128,7 @@ export function setting<T, F extends T | undefined>(
     doc,
     env: options.env,
     flag: options.flag,
+    command: options.command,
     alias: options.alias,
     notInFile: options.notInFile,
   };
