@@ -29,12 +29,7 @@ export async function withNetwork(
 ): Promise<void> {
   const { config, format, sandboxWorkers } = context;
   const { bootstrapNodes } = config.network;
-  if (bootstrapNodes.length === 0 && !config.network.enableMdns) {
-    throw new LloomError(
-      "config_invalid",
-      "join network: name a node with --bootstrap-nodes or LLOOM_BOOTSTRAP_NODES, or try --demo",
-    );
-  }
+  requireNetwork(config);
   const identity = loadIdentity(config);
   const [{ LloomClient }, { Wallet }] = await Promise.all([
     import("./client.ts"),
@@ -64,6 +59,15 @@ export async function withNetwork(
   } finally {
     await wallet.close();
   }
+}
+
+/** @throws {LloomError} `config_invalid` if nothing says where the network is */
+export function requireNetwork({ network }: ClientConfig): void {
+  if (network.bootstrapNodes.length > 0 || network.enableMdns) return;
+  throw new LloomError(
+    "config_invalid",
+    "join network: name a node with --bootstrap-nodes or LLOOM_BOOTSTRAP_NODES, or try --demo",
+  );
 }
 
 /** What is done with money, before it is done. */

@@ -1,8 +1,10 @@
 /** The subcommands of `lloom-client`. @module */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { channelCommand } from "./channel.ts";
+import { diagnoseCommand } from "./diagnose.ts";
 import { historyCommand } from "./history.ts";
 import { balanceCommand, depositCommand, withdrawCommand } from "./money.ts";
+import { peersCommand } from "./peers.ts";
 import { receiptCommand } from "./receipt.ts";
 import { showRequestCommand } from "./show_request.ts";
 
@@ -16,5 +18,7 @@ export function clientCommands(): readonly CommandUnknownOpts[] {
     historyCommand(),
     showRequestCommand(),
     receiptCommand(),
+    peersCommand(),
+    diagnoseCommand(),
   ];
 }
