@@ -4,6 +4,9 @@
  */
 import { costOf, isFree, shortPeer } from "./words.js";
 
+/** So far from its end a reader still means to follow an answer. */
+const NEAR_PX = 40;
+
 /** An element with text in it. What models say goes through here alone, so that it is never markup. */
 function element(name, className, text = "") {
   const made = document.createElement(name);
@@ -28,7 +31,6 @@ function turn(log, className, title) {
 export function showQuestion(log, text) {
   const article = turn(log, "question", "You");
   article.append(element("div", "text", text));
-  article.scrollIntoView({ block: "end" });
   return article;
 }
 
@@ -68,8 +70,10 @@ export class AnswerView {
     this.#body.append(this.#run);
     // It changes with every token: nobody wants to be read that aloud.
     this.#meta.setAttribute("aria-live", "off");
+    this.#meta.textContent = "Waiting for an answer…";
     this.#article = turn(log, "answer", id);
     this.#article.append(this.#body, this.#meta);
+    log.scrollTop = log.scrollHeight;
   }
 
   /** @param {import("./gateway.js").AnswerEvent} event */
@@ -148,18 +152,25 @@ export class AnswerView {
     const seam = element("span", "seam", words);
     seam.setAttribute("role", "note");
     this.#run = document.createTextNode("");
-    this.#body.append(seam, this.#run);
+    this.#follow(() => this.#body.append(seam, this.#run));
   }
 
   #draw() {
     this.#frame = 0;
+    this.#follow(() => {
+      if (this.#pending.reasoning !== "") this.#drawReasoning();
+      this.#run.appendData(this.#pending.text);
+      this.#pending = { text: "", reasoning: "" };
+      this.#meta.textContent = this.summary();
+      this.#meta.title = this.#executors.join(", then ");
+    });
+  }
+
+  /** Keeps the end in sight, unless the reader has gone back. */
+  #follow(change) {
     const { scrollHeight, scrollTop, clientHeight } = this.#log;
-    const atEnd = scrollHeight - scrollTop - clientHeight < 40;
-    if (this.#pending.reasoning !== "") this.#drawReasoning();
-    this.#run.appendData(this.#pending.text);
-    this.#pending = { text: "", reasoning: "" };
-    this.#meta.textContent = this.summary();
-    this.#meta.title = this.#executors.join(", then ");
+    const atEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
+    change();
     if (atEnd) this.#log.scrollTop = this.#log.scrollHeight;
   }
 

@@ -4,7 +4,7 @@
  */
 import { AnswerView, showQuestion } from "./answer_view.js";
 import { Gateway } from "./gateway.js";
-import { GatewayError, priceWords, problemWords } from "./words.js";
+import { GatewayError, priceFigures, priceWords, problemWords } from "./words.js";
 
 const KEY = "lloom-key";
 /** How long until models are looked for again where there are none. */
@@ -53,7 +53,7 @@ async function loadModels() {
 function showModels() {
   const chosen = modelList.value;
   const options = [...models.values()].map(({ id, pricing }) =>
-    new Option(`${id} (${priceWords(pricing)})`, id, false, id === chosen)
+    new Option(`${id} (${priceFigures(pricing)})`, id, false, id === chosen)
   );
   modelList.replaceChildren(...options);
   modelList.disabled = models.size === 0;

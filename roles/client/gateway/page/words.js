@@ -42,6 +42,18 @@ export function isFree(pricing) {
 }
 
 /**
+ * A model's prices for a million tokens, in and out, for a list to compare them in.
+ * @param {{ prompt: string, completion: string, currency?: string }} pricing
+ * @returns {string}
+ */
+export function priceFigures(pricing) {
+  if (isFree(pricing)) return "free";
+  const million = 1_000_000;
+  const figures = `${costOf(pricing, million, 0)} / ${costOf(pricing, 0, million)}`;
+  return `${figures} ${pricing.currency ?? ""}`.trimEnd();
+}
+
+/**
  * A model's price in words.
  * @param {{ prompt: string, completion: string, currency?: string }} pricing
  * @returns {string}

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { costOf, GatewayError, priceWords, problemWords, shortPeer } from "./words.js";
+import {
+  costOf,
+  GatewayError,
+  priceFigures,
+  priceWords,
+  problemWords,
+  shortPeer,
+} from "./words.js";
 
 Deno.test("costs are exact, however small a price is", () => {
   const price = fc.tuple(fc.bigInt(0n, 10n ** 20n), fc.nat(18)).map(([digits, scale]) => ({
@@ -30,6 +37,7 @@ Deno.test("costs are exact, however small a price is", () => {
 
 Deno.test("a price is told for a million tokens, in its asset, or as free", () => {
   const pricing = { prompt: "0.00000015", completion: "0.0000006", currency: "USDC" };
+  assert.equal(priceFigures(pricing), "0.15 / 0.6 USDC");
   assert.equal(priceWords(pricing), "0.15 USDC in, 0.6 USDC out, for a million tokens");
   assert.equal(priceWords({ prompt: "0", completion: "0.000", currency: "USDC" }), "free");
 });
