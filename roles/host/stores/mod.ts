@@ -5,3 +5,4 @@ export * from "./ledger_stores.ts";
 export * from "./sqlite_nonce_store.ts";
 export * from "./sqlite_faucet_store.ts";
 export * from "./sqlite_outbox_store.ts";
+export * from "./sqlite_response_store.ts";
