@@ -5,7 +5,7 @@
 import { getLogger } from "@logtape/logtape";
 import { concat, type Hash } from "../bytes.ts";
 import { type ErrorData, LloomError } from "../errors.ts";
-import { isFree } from "../payments/amounts.ts";
+import { type Cost, isFree } from "../payments/amounts.ts";
 import type { MessageStream, SignedRequest, SignedVoucher } from "../ports.ts";
 import {
   decodeExecutorFrame,
@@ -36,7 +36,7 @@ import { cannotPay, Paying } from "./paying.ts";
 const log = getLogger(["lloom", "infer"]);
 
 /** One request under way: the shell around a {@linkcode ClientSession}. */
-export class Asking {
+export class Asking implements InferAnswer {
   readonly #executor: ExecutorPeer;
   readonly #request: InferRequest;
   readonly #options: ClientSessionOptions;
@@ -44,16 +44,19 @@ export class Asking {
   readonly #idle: IdleStreams;
   readonly #cancelled = new AbortController();
   readonly #queue = new AnswerQueue(() => this.#cancel(LEFT));
-  readonly #receipt = Promise.withResolvers<Receipt>();
+  readonly #proof = Promise.withResolvers<Receipt>();
   readonly #timers = new Map<ClientTimer, () => void>();
   #session: ClientSession | undefined;
   #stream: MessageStream | undefined;
   #signed: Signed | undefined;
   #paying: Paying | undefined;
+  /** What payments came to that were sent in vain. */
+  #wasted: Cost = 0n;
   /** Resolves once what was reserved for a failed request is free again. */
   #released: Promise<void> = Promise.resolve();
   #salt: Uint8Array = new Uint8Array(0);
   readonly #content = new Content();
+  #deliveredBytes = 0;
 
   /** A request that is not yet sent. @param idle where a stream is taken from, and left once it is free */
   constructor(
@@ -75,17 +78,34 @@ export class Asking {
     const onAbort = () => this.#cancel(LloomError.wrap(signal!.reason, "aborted").toData());
     if (signal?.aborted) onAbort();
     signal?.addEventListener("abort", onAbort);
-    this.#receipt.promise
+    this.receipt
       .then((receipt) => this.#finishQueue(receipt), (error) => this.#queue.fail(error))
       .finally(() => signal?.removeEventListener("abort", onAbort));
     this.#run().catch((thrown) => {
       this.#release(this.#paying?.abandon(true));
       this.#fail(LloomError.wrap(thrown));
     });
-    return {
-      receipt: this.#receipt.promise,
-      [Symbol.asyncIterator]: () => this.#queue[Symbol.asyncIterator](),
-    };
+    return this;
+  }
+
+  get receipt(): Promise<Receipt> {
+    return this.#proof.promise;
+  }
+
+  get requestHash(): Hash | undefined {
+    return this.#signed?.requestHash;
+  }
+
+  get spent(): Cost {
+    return this.#wasted + (this.#paying?.spent ?? 0n);
+  }
+
+  delivered(): Uint8Array {
+    return concat(this.#content.blocks).subarray(0, this.#deliveredBytes);
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array, void> {
+    return this.#queue[Symbol.asyncIterator]();
   }
 
   /** Only a whole answer ends in silence. */
@@ -104,6 +124,7 @@ export class Asking {
       // The executor has closed this idle stream, most likely before it saw the request; or somebody
       // has cut it after. So the same payment is not sent again: it counts, and another is made.
       await this.#paying?.abandon(true);
+      this.#wasted = this.spent;
       this.#paying = undefined;
     }
     const { openStream } = this.#components;
@@ -236,6 +257,7 @@ export class Asking {
         return;
       case "deliver":
         this.#content.push(effect.lines);
+        this.#deliveredBytes += effect.lines.length;
         return this.#queue.push(effect.lines);
       case "verify":
         this.#content.push(effect.trailer);
@@ -269,7 +291,7 @@ export class Asking {
       case "disown":
         return this.#release(this.#paying!.disown());
       case "finish":
-        return this.#receipt.resolve({
+        return this.#proof.resolve({
           executor: this.#executor,
           request: { commitment: this.#signed!.commitment, signature: this.#signed!.signature },
           requestHash: this.#signed!.requestHash,
@@ -319,7 +341,7 @@ export class Asking {
 
   /** Fails once nothing is reserved any more: the caller may go on to ask another, on the same budget. */
   #fail(error: LloomError): void {
-    this.#released.then(() => this.#receipt.reject(error));
+    this.#released.then(() => this.#proof.reject(error));
   }
 
   /** @returns false if the stream was broken before, so that nobody will ever read it */

@@ -2,6 +2,7 @@
 import type { Address, Hash } from "../bytes.ts";
 import type { ErrorData } from "../errors.ts";
 import type { Allowance } from "../payments/allowance.ts";
+import type { Cost } from "../payments/amounts.ts";
 import type { Payer, PaymentTerms } from "../payments/ports.ts";
 import type {
   Clock,
@@ -85,4 +86,10 @@ export interface Receipt {
 export interface InferAnswer extends AsyncIterable<Uint8Array> {
   /** The proof, also of a part; rejects if there is none. */
   readonly receipt: Promise<Receipt>;
+  /** The hash of the request as it was last signed; undefined before. */
+  readonly requestHash: Hash | undefined;
+  /** What was paid for it so far, and once it is over, what it came to. */
+  readonly spent: Cost;
+  /** All lines that came, as one run of bytes. */
+  delivered(): Uint8Array;
 }

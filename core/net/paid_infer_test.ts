@@ -282,7 +282,7 @@ Deno.test("attempts at one answer cost together no more than is allowed for it",
   for (const [missing, code] of [[1n, "budget_exceeded"], [0n, undefined]] as const) {
     const it = await market();
     const allowance = new Allowance(1000n);
-    allowance.spend(toCost(1000n) - maxCost - PREPAY + missing);
+    allowance.reserve(toCost(1000n) - maxCost - PREPAY + missing);
     const next = it.model.nextRun;
     const broken = it.client.ask(executor, ask({ allowance }));
     const run = await next;
@@ -305,7 +305,12 @@ Deno.test("a cancelled answer is settled for what was delivered", async () => {
   await read(lines, 1);
   lines.return!();
   run.end(await run.cancelled, 4);
-  assert.equal((await answer.receipt).payment?.cost, costOf(offer, 5, 4));
+  const { payment, requestHash, content } = await answer.receipt;
+  assert.equal(payment?.cost, costOf(offer, 5, 4));
+  assert.equal(answer.spent, costOf(offer, 5, 4));
+  assert.equal(answer.requestHash, requestHash);
+  const delivered = answer.delivered();
+  assert.deepEqual(delivered, content.subarray(0, content.lastIndexOf(0x0a, -2) + 1));
   await it.done(1);
   assert.equal((await it.sellerStore.channel(it.channelId))!.spent, costOf(offer, 5, 4));
   await it.client.stop();
@@ -322,6 +327,7 @@ Deno.test("a stream cut in mid-answer costs what was paid, and the executor writ
   await it.done(1);
   assert.deepEqual(it.payer.ends, ["abandon"]);
   assert.equal((await it.buyerStore.channels())[0]!.spent, PREPAY);
+  assert.equal(answer.spent, PREPAY);
   const sold = await it.sellerStore.channel(it.channelId);
   assert.equal(sold!.spent, PREPAY);
   assert.equal(sold!.unpaid, costOf(offer, 5, 3) - PREPAY);

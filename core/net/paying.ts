@@ -51,26 +51,28 @@ export class Paying {
   readonly #answers: number;
   /** The request that money was set aside for. */
   readonly draft: RequestDraft;
-  readonly #allowance: Allowance | undefined;
+  readonly #settleAllowance: ((cost: Cost) => void) | undefined;
   #voucher: SignedVoucher | undefined;
   #paid: Cost;
   /** What the ledger has as paid; some of it may not have been sent. */
   #promised: Cost;
   #cost: Cost = 0n;
   #sent = false;
-  #ended = false;
+  /** What it came to; undefined before its end. */
+  #spent: Cost | undefined;
 
   private constructor(
     open: OpenPayment,
     draft: RequestDraft,
     prepay: Cost,
-    { answers, allowance }: PayingOptions,
+    answers: number,
+    settleAllowance: ((cost: Cost) => void) | undefined,
   ) {
     this.#open = open;
     this.#prepay = prepay;
     this.#answers = answers;
     this.draft = { ...draft, channelId: open.channelId };
-    this.#allowance = allowance;
+    this.#settleAllowance = settleAllowance;
     this.#paid = this.#promised = open.opening.paid;
   }
 
@@ -79,19 +81,29 @@ export class Paying {
     const { payer, terms, bodyBytes, allowance } = options;
     let draft = options.draft();
     const { prepay, maxCost } = estimate(draft, bodyBytes);
-    allowance?.check(maxCost);
-    const open = await payer.begin({
-      executor: draft.executor,
-      payment: terms,
-      prepay,
-      maxCost,
-      model: draft.model,
-      deadlineMs() {
-        draft = options.draft();
-        return Number(draft.deadline) * 1000;
-      },
-    }, signal);
-    return new Paying(open, draft, prepay, options);
+    const settleAllowance = allowance?.reserve(maxCost);
+    try {
+      const open = await payer.begin({
+        executor: draft.executor,
+        payment: terms,
+        prepay,
+        maxCost,
+        model: draft.model,
+        deadlineMs() {
+          draft = options.draft();
+          return Number(draft.deadline) * 1000;
+        },
+      }, signal);
+      return new Paying(open, draft, prepay, options.answers, settleAllowance);
+    } catch (thrown) {
+      settleAllowance?.(0n);
+      throw thrown;
+    }
+  }
+
+  /** What it comes to: while it is under way, what is paid so far. */
+  get spent(): Cost {
+    return this.#spent ?? (this.#sent ? this.#promised : 0n);
   }
 
   /** What is to be signed with the request. */
@@ -165,7 +177,7 @@ export class Paying {
 
   /** There will be no receipt. @param owed false if the executor said that nothing is owed */
   async abandon(owed: boolean): Promise<void> {
-    if (this.#ended) return;
+    if (this.#spent !== undefined) return;
     const counts = owed && this.#sent;
     this.#end(counts ? this.#promised : 0n);
     await this.#open.abandon(counts);
@@ -178,9 +190,9 @@ export class Paying {
   }
 
   #end(cost: Cost): void {
-    if (this.#ended) throw new TypeError("end payment: it has ended");
-    this.#ended = true;
-    this.#allowance?.spend(cost);
+    if (this.#spent !== undefined) throw new TypeError("end payment: it has ended");
+    this.#spent = cost;
+    this.#settleAllowance?.(cost);
   }
 }
 

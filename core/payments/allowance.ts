@@ -2,27 +2,31 @@
 import { LloomError } from "../errors.ts";
 import { type Amount, type Cost, toCost } from "./amounts.ts";
 
-/** A limit that several executors, asked one after the other for the same answer, share. */
+/** A limit that several executors, asked for the same answer, share. */
 export class Allowance {
-  readonly #limit: Cost;
-  #spent: Cost = 0n;
+  /** What attempts that are over came to, and what those under way can cost, must not exceed it. */
+  #left: Cost;
 
   /** Nothing is spent yet. @param limit base units */
   constructor(limit: Amount) {
-    this.#limit = toCost(limit);
+    this.#left = toCost(limit);
   }
 
-  /** Whether one more attempt may be made. @throws {LloomError} `budget_exceeded` if it can cost too much */
-  check(maxCost: Cost): void {
-    if (this.#spent + maxCost <= this.#limit) return;
-    throw new LloomError(
-      "budget_exceeded",
-      "pay request: with what attempts before it cost, it can cost more than allowed",
-    );
-  }
-
-  /** Counts what an attempt came to. */
-  spend(cost: Cost): void {
-    this.#spent += cost;
+  /**
+   * Sets aside what one more attempt can cost.
+   * @returns to be called once, with what it came to
+   * @throws {LloomError} `budget_exceeded` if it can cost too much
+   */
+  reserve(maxCost: Cost): (cost: Cost) => void {
+    if (maxCost > this.#left) {
+      throw new LloomError(
+        "budget_exceeded",
+        "pay request: with what other attempts cost, it can cost more than allowed",
+      );
+    }
+    this.#left -= maxCost;
+    return (cost) => {
+      this.#left += maxCost - cost;
+    };
   }
 }

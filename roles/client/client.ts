@@ -2,7 +2,13 @@
 import type { Hash } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import { generateIdentity, type Identity } from "@lloom/core/identity";
-import { Directory, InferClient, requestConsent, type SignedConsent } from "@lloom/core/net";
+import {
+  Directory,
+  type InferAnswer,
+  InferClient,
+  requestConsent,
+  type SignedConsent,
+} from "@lloom/core/net";
 import { Allowance, type Amount, type BuyerChannel, type Payer } from "@lloom/core/payments";
 import {
   answersOf,
@@ -11,38 +17,26 @@ import {
   LLM_PROTOCOL,
   MAX_CLOSE_FRAME_BYTES,
   MAX_RESPONSE_FRAME_BYTES,
-  type ModelRequest,
   type ModelSummary,
   type OfferFilters,
-  parseModelRequest,
-  requiredFeatures,
   systemPrompt,
 } from "@lloom/core/protocol";
 import { answerQuery, Registry, type RegistryEntry } from "@lloom/core/registry";
-import {
-  type Candidate,
-  candidatesOf,
-  isNamed,
-  noExecutor,
-  Observations,
-  type Requirements,
-  select,
-  type Strategy,
-} from "@lloom/core/routing";
-import { DEFAULT_MAX_TOKENS } from "@lloom/core/session";
+import { type Candidate, Observations } from "@lloom/core/routing";
 import { domainOf, type SigningDomain } from "@lloom/core/signing";
 import type { NetworkConfig } from "@lloom/host/config";
 import { createPeer, type Peer } from "@lloom/host/peer";
 import { getLogger } from "@logtape/logtape";
-import { Completion } from "./completion.ts";
+import { Completion, DEFAULT_TIMEOUT_MS } from "./completion.ts";
+import type { PersistenceOptions } from "./completion_components.ts";
 import { Finder } from "./finder.ts";
-import { affordable, type Plan, planFor } from "./plan.ts";
+import { type Plan, planFor } from "./plan.ts";
+import { type Question, readQuestion } from "./question.ts";
+import { Router, type RoutingOptions } from "./router.ts";
 import type { Wallet } from "./wallet.ts";
 
 const log = getLogger(["lloom", "client"]);
 
-/** For one request, where its caller does not say. */
-const DEFAULT_TIMEOUT_MS = 300_000;
 /** For an executor to be found, and to agree that a channel is closed. */
 const CLOSE_TIMEOUT_MS = 20_000;
 
@@ -65,25 +59,8 @@ export interface LloomClientOptions {
   readonly sandboxWorkers?: boolean;
 }
 
-/** How one request is routed. */
-export interface CompleteOptions {
-  /** How an executor is chosen. @default balanced */
-  readonly strategy?: Strategy;
-  /** Base units per 1,000,000 tokens of prompt. @default no limit */
-  readonly maxInboundPrice?: bigint;
-  /** Base units per 1,000,000 tokens of answer. @default no limit */
-  readonly maxOutboundPrice?: bigint;
-  /** The most that the request may cost, in base units. @default the wallet's limit */
-  readonly maxPrice?: Amount;
-  /** PeerIds and addresses to ask before all others. */
-  readonly prefer?: readonly string[];
-  /** PeerIds and addresses not to ask. */
-  readonly exclude?: readonly string[];
-  /** For the whole answer, the search for an executor not included. @default 300000 */
-  readonly timeoutMs?: number;
-  /** Cancels the request. */
-  readonly signal?: AbortSignal;
-}
+/** How one request is routed, and how hard an answer is tried for. */
+export interface CompleteOptions extends RoutingOptions, PersistenceOptions {}
 
 /**
  * A client of the network.
@@ -103,6 +80,7 @@ export class LloomClient {
   readonly #finder: Finder;
   readonly #infer: InferClient;
   readonly #observations: Observations;
+  readonly #router: Router;
   readonly #wallet: Wallet | undefined;
 
   private constructor(
@@ -127,6 +105,14 @@ export class LloomClient {
       peers: () => this.peers,
     });
     this.#observations = new Observations({}, { clock });
+    this.#router = new Router({
+      finder: this.#finder,
+      registry: this.#registry,
+      observations: this.#observations,
+      clock,
+      means: wallet?.means,
+      maxPrice: this.#maxPrice,
+    });
     this.#infer = new InferClient({}, {
       clock,
       signer: crypto,
@@ -224,48 +210,27 @@ export class LloomClient {
   }
 
   /**
-   * Asks for a chat completion. Errors come when the completion is read.
-   * @param request an OpenAI chat-completion request, or its exact bytes as JSON
+   * Asks a model. Errors come when the completion is read.
+   * @param request an OpenAI chat-completion, completion or embedding request, or its exact bytes as JSON
    * @throws {LloomError} `request_invalid`, `frame_malformed`, `frame_too_large`
    */
   complete(request: JsonObject | Uint8Array, options: CompleteOptions = {}): Completion {
-    const { body, chat } = parse(request);
-    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
-    const { clock } = this.#peer;
-    let endMs: number | undefined;
-    // All attempts share the time; the search for executors is not counted, nor the last opening.
-    const remainingMs = () => Math.max(1, (endMs ??= clock.now() + timeoutMs) - clock.now());
-    const { maxPrice = this.#maxPrice } = options;
+    const question = readQuestion(request);
+    const { maxPrice = this.#maxPrice, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const allowance = maxPrice === undefined ? undefined : new Allowance(maxPrice);
-    const completion = new Completion({
-      candidates: async () =>
-        (await this.#plans(chat, body, options)).map((plan) => plan.candidate),
-      observe: ({ announcement, offer }) =>
-        this.#observations.started(announcement.peerId, offer.id),
-      ask: (candidate) => {
-        const { peerId, executor, multiaddrs, payment } = candidate.announcement;
-        // Counted from when the request is sent: opening a channel before that may take a while.
-        const timeoutMs = remainingMs();
-        const times = () => ({ nowMs: clock.now(), timeoutMs });
-        return this.#infer.ask(
-          { peerId, address: executor, multiaddrs },
-          {
-            body,
-            systemPrompt: systemPrompt(chat),
-            answers: answersOf(chat),
-            ...(payment && { payment }),
-            ...(allowance && { allowance }),
-            draft: () => planFor(chat, body.length, candidate, times()).draft,
-          },
-          signal,
-          { timeoutMs },
-        );
+    return new Completion(question, options, {
+      clock: this.#peer.clock,
+      candidates: async (question) => {
+        const plans = await this.#router.plans(question, options, { timeoutMs, signal });
+        return plans.map(({ candidate }) => candidate);
       },
+      observe: ({ announcement: { peerId }, offer }) =>
+        this.#observations.started(peerId, offer.id),
+      ask: (candidate, question, limits) => this.#ask(candidate, question, allowance, limits),
       onFailover: ({ announcement: { peerId } }, { code }) =>
-        log.info("executor {peerId} failed with {code}; asking the next one", { peerId, code }),
+        log.info("executor {peerId} failed with {code}; asking another", { peerId, code }),
+      onAnswered: (candidate) => this.#router.answered(question, candidate, options),
     });
-    this.#wallet?.keep(completion.receipt, body);
-    return completion;
   }
 
   /**
@@ -277,8 +242,8 @@ export class LloomClient {
     request: JsonObject | Uint8Array,
     options: CompleteOptions = {},
   ): Promise<readonly Plan[]> {
-    const { body, chat } = parse(request);
-    return await this.#plans(chat, body, options);
+    const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+    return await this.#router.plans(readQuestion(request), options, { timeoutMs, signal });
   }
 
   /**
@@ -318,56 +283,30 @@ export class LloomClient {
     return funds?.budgets.request ?? funds?.channelDeposit;
   }
 
-  async #plans(
-    chat: ModelRequest,
-    body: Uint8Array,
-    options: CompleteOptions,
-  ): Promise<readonly Plan[]> {
-    const { maxPrice = this.#maxPrice, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-    const candidates = await this.#candidates(chat, body.length, options);
-    const times = { nowMs: this.#peer.clock.now(), timeoutMs };
-    const plans = candidates.map((candidate) => planFor(chat, body.length, candidate, times));
-    return affordable(plans, maxPrice);
-  }
-
-  async #candidates(
-    chat: ModelRequest,
-    bodyBytes: number,
-    options: CompleteOptions,
-  ): Promise<readonly Candidate[]> {
-    const { strategy = { type: "balanced" }, maxInboundPrice, maxOutboundPrice, exclude } = options;
-    await this.#finder.find(chat.model, options.signal);
+  #ask(
+    candidate: Candidate,
+    { body, request }: Question,
+    allowance: Allowance | undefined,
+    { timeoutMs, signal }: { readonly timeoutMs: number; readonly signal: AbortSignal },
+  ): InferAnswer {
+    const { peerId, executor, multiaddrs, payment } = candidate.announcement;
     const { clock } = this.#peer;
-    const entries = this.#registry.ofModel(chat.model);
-    const candidates = candidatesOf(entries, chat.model, this.#observations);
-    const means = this.#wallet?.means;
-    const requirements: Requirements = {
-      model: chat.model,
-      features: requiredFeatures(chat),
-      ...(maxInboundPrice !== undefined && { maxInboundPrice }),
-      ...(maxOutboundPrice !== undefined && { maxOutboundPrice }),
-      ...(exclude !== undefined && { exclude }),
-      ...(means && { payment: means }),
-    };
-    const demand = {
-      // English has about four bytes a token; only the ratio of executors' prices and times matters.
-      promptTokens: Math.ceil(bodyBytes / 4),
-      completionTokens: chat.maxTokens ?? DEFAULT_MAX_TOKENS,
-    };
-    const selected = select(candidates, requirements, strategy, demand, { clock });
-    if (selected.length === 0) throw noExecutor(candidates, requirements, clock.now());
-    const { prefer = [] } = options;
-    const preferred = prefer.flatMap((name) => selected.filter((one) => isNamed(one, name)));
-    return [...new Set([...preferred, ...selected])];
+    const answer = this.#infer.ask(
+      { peerId, address: executor, multiaddrs },
+      {
+        body,
+        systemPrompt: systemPrompt(request),
+        answers: answersOf(request),
+        ...(payment && { payment }),
+        ...(allowance && { allowance }),
+        // Dated when the request is sent: opening a channel before that may take a while.
+        draft: () =>
+          planFor(request, body.length, candidate, { nowMs: clock.now(), timeoutMs }).draft,
+      },
+      signal,
+      { timeoutMs },
+    );
+    this.#wallet?.keep(answer.receipt, body);
+    return answer;
   }
-}
-
-/** A request's exact bytes, and what they say. */
-function parse(
-  request: JsonObject | Uint8Array,
-): { readonly body: Uint8Array; readonly chat: ModelRequest } {
-  const body = request instanceof Uint8Array
-    ? request
-    : new TextEncoder().encode(JSON.stringify(request));
-  return { body, chat: parseModelRequest(body) };
 }
