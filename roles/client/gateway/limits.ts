@@ -10,5 +10,21 @@ export const DRAIN_MS = 5_000;
 export const MAX_NAMES = 64;
 /** The longest that one request may be allowed to take, in milliseconds. */
 export const MAX_TIMEOUT_MS = 3_600_000;
+/** The longest answer that is kept for identical requests, in characters. */
+export const MAX_KEPT_ANSWER_CHARS = 4 << 20;
 /** The longest name of a conversation. */
 export const MAX_CONVERSATION_CHARS = 256;
+/** Background responses that are made at once. */
+export const MAX_BACKGROUND_RUNNING = 16;
+/** Background responses that may wait to be made, or for somebody to be told of them. */
+export const MAX_BACKGROUND_UNFINISHED = 1_000;
+/** How long one attempt to tell somebody of a response may take, in milliseconds. */
+export const CALLBACK_TIMEOUT_MS = 10_000;
+/** The longest address to which a response may be sent. */
+export const MAX_CALLBACK_URL_CHARS = 2_048;
+/** Waits before a background response, or telling somebody of it, is tried again, in milliseconds. */
+export const BACKGROUND_RETRIES_MS: readonly number[] = [1_000, 5_000, 30_000, 120_000];
+/** Responses that one may go on from in a row. */
+export const MAX_CHAIN = 1_000;
+/** How long `/health` looks for executors before it tells what is known, in milliseconds. */
+export const HEALTH_SEARCH_MS = 2_000;

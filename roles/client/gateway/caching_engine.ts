@@ -1,0 +1,149 @@
+/** Answers that were given before, for requests that can only have one. @module */
+import { toHex } from "@lloom/core/bytes";
+import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
+import { getLogger } from "@logtape/logtape";
+import { createHash } from "node:crypto";
+import { readLines } from "../answer_lines.ts";
+import type { Answer, AnswerEnd, Answering, AnswerPiece, Ask, Engine } from "./answer.ts";
+import { MAX_KEPT_ANSWER_CHARS } from "./limits.ts";
+
+const log = getLogger(["lloom", "gateway", "cache"]);
+
+/** Where answers are kept: values under keys, bounded. */
+export interface AnswerStore {
+  /** A value; undefined if there is none, or none any more. */
+  get(key: Uint8Array): Uint8Array | undefined;
+  /** Keeps a value, perhaps. */
+  put(key: Uint8Array, value: Uint8Array): void;
+}
+
+/** What a caching engine works with. */
+export interface CachingComponents {
+  /** Where answers are kept. */
+  readonly store: AnswerStore;
+  /** Settings that decide what a request means, such as names that stand for models. */
+  readonly settings: JsonObject;
+}
+
+/** What is kept of an answer, besides its lines. */
+interface Head {
+  readonly model: string;
+  readonly answering: Answering;
+  readonly end: AnswerEnd;
+}
+
+/** Ends at which an answer is all that there is to say. */
+const WHOLE: ReadonlySet<string> = new Set(["stop", "length", "tool_calls"]);
+
+/**
+ * Answers a request as before, if it is one that can only be answered so: at temperature 0, or for
+ * embeddings. Whatever fails about the cache is logged, and fails no request.
+ */
+export class CachingEngine implements Engine {
+  readonly #engine: Engine;
+  readonly #components: CachingComponents;
+
+  /** @param engine answers what was not answered before */
+  constructor(engine: Engine, components: CachingComponents) {
+    this.#engine = engine;
+    this.#components = components;
+  }
+
+  /** Begins to ask, or to answer. */
+  async ask(ask: Ask): Promise<Answer> {
+    if (!isCacheable(ask)) return await this.#engine.ask(ask);
+    const key = cacheKey(ask.request, this.#components.settings);
+    const kept = this.#kept(key);
+    if (kept !== undefined) return kept;
+    const answer = await this.#engine.ask(ask);
+    return { ...answer, pieces: () => this.#keeping(key, answer) };
+  }
+
+  #kept(key: Uint8Array): Answer | undefined {
+    try {
+      const value = this.#components.store.get(key);
+      return value && decodeAnswer(value);
+    } catch (error) {
+      log.warn("read cache: {error}", { error });
+      return undefined;
+    }
+  }
+
+  async *#keeping(key: Uint8Array, answer: Answer): AsyncGenerator<AnswerPiece, void> {
+    const lines: string[] = [];
+    let chars = 0;
+    for await (const piece of answer.pieces()) {
+      if (piece.type === "lines" && chars <= MAX_KEPT_ANSWER_CHARS) {
+        for (const { text } of piece.lines) {
+          chars += text.length + 1;
+          lines.push(text);
+        }
+        if (chars > MAX_KEPT_ANSWER_CHARS) lines.length = 0;
+      }
+      if (piece.type === "end" && chars <= MAX_KEPT_ANSWER_CHARS && isWorthKeeping(piece.end)) {
+        this.#keep(
+          key,
+          { model: answer.model, answering: await answer.answering, end: piece.end },
+          lines,
+        );
+      }
+      yield piece;
+    }
+  }
+
+  #keep(key: Uint8Array, head: Head, lines: readonly string[]): void {
+    try {
+      // No line has a line end in it.
+      const text = [JSON.stringify(head), ...lines].join("\n");
+      this.#components.store.put(key, new TextEncoder().encode(text));
+    } catch (error) {
+      log.warn("write cache: {error}", { error });
+    }
+  }
+}
+
+/** Whether anybody's answer, of any time, will do. */
+function isCacheable({ request, wishes }: Ask): boolean {
+  if (wishes.cache === "bypass") return false;
+  // To such a request it matters who answers.
+  if (wishes.only !== undefined || wishes.exclude !== undefined) return false;
+  return request["input"] !== undefined || request["temperature"] === 0;
+}
+
+/** A continued answer has a seam that the next one would not have. */
+function isWorthKeeping({ finish, parts, cached }: AnswerEnd): boolean {
+  return WHOLE.has(finish) && parts.length === 1 && !cached;
+}
+
+/** The hash of a request and of the settings that it is read with, whatever the order of their fields. */
+export function cacheKey(request: JsonObject, settings: JsonObject): Uint8Array {
+  const text = JSON.stringify([request, settings], (_name, value) => {
+    if (!isJsonObject(value)) return value;
+    return Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1));
+  });
+  return createHash("sha256").update(text).digest();
+}
+
+function decodeAnswer(value: Uint8Array): Answer {
+  const headEnd = value.indexOf(0x0a);
+  const headBytes = value.subarray(0, headEnd < 0 ? value.length : headEnd);
+  const { model, answering, end: { cost: _cost, asset: _asset, ...end } } = JSON.parse(
+    new TextDecoder().decode(headBytes),
+  ) as Head;
+  const lines = headEnd < 0 ? [] : [...readLines(value.subarray(headEnd + 1))];
+  return {
+    id: toHex(crypto.getRandomValues(new Uint8Array(16))).slice(2),
+    model,
+    createdS: Math.floor(Date.now() / 1000),
+    answering: Promise.resolve({
+      ...answering,
+      inboundPrice: "0",
+      outboundPrice: "0",
+      cached: true,
+    }),
+    async *pieces() {
+      if (lines.length > 0) yield { type: "lines", lines };
+      yield { type: "end", end: { ...end, cached: true } };
+    },
+  };
+}
