@@ -35,10 +35,29 @@ export interface RequestDefaults {
   readonly requestTimeoutSecs: number;
 }
 
-/** How an executor is chosen among those that serve the model at an acceptable price. */
-export type SelectionStrategy = "best-price" | "fastest" | "balanced" | "specific";
+/** `[client.retry]`: how often, and when, executors are asked again after all have failed. */
+export interface RetryConfig {
+  /** Rounds over all executors, the first one counted. */
+  readonly maxAttempts: number;
+  /** The longest wait before the second round. */
+  readonly initialDelayMs: number;
+  /** The longest wait before any round. */
+  readonly maxDelayMs: number;
+  /** How many times longer each further wait may be. */
+  readonly exponentialBase: number;
+}
 
-/** How much each quality counts in the `balanced` strategy; only their ratios matter. */
+/** How an executor is chosen among those that serve the model at an acceptable price. */
+export type SelectionStrategy =
+  | "best-price"
+  | "fastest"
+  | "latency"
+  | "throughput"
+  | "balanced"
+  | "sticky"
+  | "specific";
+
+/** How much each quality counts in the strategies `balanced` and `sticky`; only their ratios matter. */
 export interface SelectionWeights {
   /** For what the request costs. */
   readonly price: number;
@@ -60,14 +79,14 @@ export interface SelectionConfig {
   readonly maxInboundPrice: bigint | undefined;
   /** Base units per 1,000,000 tokens; absent for no bound. */
   readonly maxOutboundPrice: bigint | undefined;
-  /** For the `balanced` strategy. */
+  /** For the strategies `balanced` and `sticky`. */
   readonly weights: SelectionWeights;
 }
 
 /** A client's configuration. */
 export interface ClientConfig extends PeerConfig {
   /** `[client]` */
-  readonly client: { readonly defaults: RequestDefaults };
+  readonly client: { readonly defaults: RequestDefaults; readonly retry: RetryConfig };
   /** `[executor_selection]` */
   readonly executorSelection: SelectionConfig;
   /** `[payments]` */
@@ -106,14 +125,49 @@ const DEFAULTS: Group<RequestDefaults> = {
   },
 };
 
+const RETRY: Group<RetryConfig> = {
+  kind: "group",
+  doc:
+    "How often, and when, executors are asked again after all have failed for reasons that pass.",
+  table: {
+    maxAttempts: setting(integer(1, 20), 3, "Rounds over all executors, the first one counted."),
+    initialDelayMs: setting(
+      integer(1, 60_000, "milliseconds"),
+      500,
+      "The longest wait before the second round; the wait itself is random.",
+    ),
+    maxDelayMs: setting(
+      integer(1, 600_000, "milliseconds"),
+      10_000,
+      "The longest wait before any round. Executors that say when to come again are waited for longer.",
+    ),
+    exponentialBase: setting(
+      number(1, 10),
+      2,
+      "How many times longer each further wait may be.",
+    ),
+  },
+};
+
 const SELECTION: Group<SelectionConfig> = {
   kind: "group",
   doc: "How an executor is chosen.",
   table: {
     strategy: setting(
-      oneOf<SelectionStrategy>(["best-price", "fastest", "balanced", "specific"]),
+      oneOf<SelectionStrategy>([
+        "best-price",
+        "fastest",
+        "latency",
+        "throughput",
+        "balanced",
+        "sticky",
+        "specific",
+      ]),
       "balanced",
-      "Which executor to ask; `specific` asks nobody but the preferred ones.",
+      "Which executor to ask. `fastest` takes the one expected to give the whole answer soonest, " +
+        "`latency` the first token, `throughput` the most tokens a second. `balanced` weighs price, " +
+        "time, reliability and load; `sticky` does so too, and keeps each conversation on its " +
+        "executor. `specific` asks nobody but the preferred ones.",
       { env: "LLOOM_SELECTION_STRATEGY", flag: "--strategy <name>" },
     ),
     preferredExecutors: setting(
@@ -139,7 +193,8 @@ const SELECTION: Group<SelectionConfig> = {
     ),
     weights: {
       kind: "group",
-      doc: "How much each quality counts in the `balanced` strategy; only the ratios matter.",
+      doc:
+        "How much each quality counts in the strategies `balanced` and `sticky`; only the ratios matter.",
       table: {
         price: setting(number(0, 1000), 3, "Low price."),
         latency: setting(number(0, 1000), 3, "Short time to the whole answer."),
@@ -164,7 +219,7 @@ export const CLIENT_SETTINGS: RoleSettings<ClientConfig> = {
     client: {
       kind: "group",
       doc: "What the client asks for.",
-      table: { defaults: DEFAULTS },
+      table: { defaults: DEFAULTS, retry: RETRY },
     },
     executorSelection: SELECTION,
     payments: CLIENT_PAYMENTS,
