@@ -22,6 +22,7 @@ import { loopbackGater } from "./addresses.ts";
 import type { Modules } from "./modules.ts";
 import { relayServer } from "./relay.ts";
 import type { NodeOptions } from "./options.ts";
+import { quietMuxer } from "./quiet_muxer.ts";
 
 /** What {@linkcode LloomNode} uses of libp2p's services. */
 export interface Services extends Record<string, unknown> {
@@ -51,12 +52,12 @@ export function libp2pConfig(
     ],
     connectionEncrypters: [noise.noise()],
     streamMuxers: [
-      yamux.yamux({
+      quietMuxer(yamux.yamux({
         maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
         maxOutboundStreams: MAX_STREAMS_PER_CONNECTION,
         maxEarlyStreams: MAX_EARLY_STREAMS,
         streamOptions: { maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES },
-      }),
+      })),
     ],
     connectionManager: {
       maxConnections: options.maxConnections ?? DEFAULT_MAX_CONNECTIONS,

@@ -136,8 +136,11 @@ export const SHORT_DEADLINE_S = 120;
 /** Live nonces up to which a client is not busy, and may still ask for any deadline. */
 export const FEW_LIVE_NONCES = 16;
 
-/** Requests one client connection may have open at an executor: each one is a stream. */
-export const MAX_STREAMS_PER_PEER = 128;
+/**
+ * Requests one client connection may have open at an executor, each on a stream of its own: a gateway
+ * asks for all who use it, and a thousand at once is what one process carries.
+ */
+export const MAX_STREAMS_PER_PEER = 1024;
 /**
  * Bytes that all peers together may have this process hold: messages that have not come whole, and
  * requests being served. Copies for workers and backends come on top.
@@ -145,8 +148,8 @@ export const MAX_STREAMS_PER_PEER = 128;
 export const MAX_INBOUND_BYTES = 256 << 20;
 /** The same for one peer: some of the largest requests, and room for four such peers. */
 export const MAX_INBOUND_BYTES_PER_PEER = 64 << 20;
-/** Messages up to this size are not counted, to keep the common request cheap: 2 MiB for a peer with all its streams. */
-export const UNCOUNTED_MESSAGE_BYTES = 16 << 10;
+/** Messages up to this size are not counted, to keep the common request cheap: 4 MiB for a peer with all its streams. */
+export const UNCOUNTED_MESSAGE_BYTES = 4 << 10;
 /** How long a message that is counted may take to come whole: the largest at 2.3 Mbit/s. */
 export const MESSAGE_TIMEOUT_MS = 30_000;
 /** Idle inference streams a client keeps open to one executor, to save the negotiation of the next request. */
@@ -194,13 +197,13 @@ export const MAX_ADDRESSES_TO_DIAL = 16;
 /** How long a peer, with all its addresses, may take to be dialled. */
 export const DIAL_TIMEOUT_MS = 10_000;
 /** Streams of all protocols together that a peer may have open: inference's and the network's own. */
-export const MAX_STREAMS_PER_CONNECTION = 512;
+export const MAX_STREAMS_PER_CONNECTION = 1536;
 
 /**
- * Streams that may come while this side still sets up their connection: a program's first 64 requests
+ * Streams that may come while this side still sets up their connection: a gateway's first requests, all
  * at once, and the network's own. libp2p's 10 would break the whole connection of a busy machine.
  */
-export const MAX_EARLY_STREAMS = 128;
+export const MAX_EARLY_STREAMS: number = MAX_STREAMS_PER_PEER + 128;
 
 /** How long a ping stream may rest. libp2p pings every ten seconds, on a new stream. */
 export const PING_IDLE_MS = 10_000;

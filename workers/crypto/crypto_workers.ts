@@ -15,7 +15,7 @@ export interface CryptoWorkersOptions extends SigningDomains {
   readonly size?: number;
   /** Whether the workers' permissions are taken away: see {@linkcode workerOptions}. */
   readonly sandbox: boolean;
-  /** Calls that may wait for a worker. @default 512 */
+  /** Calls that may wait for a worker. @default 2048: a thousand requests that come at once, and more */
   readonly maxQueue?: number;
 }
 
@@ -40,7 +40,7 @@ const copyOf = ({ voucher, signature }: SignedVoucher): SignedVoucher => ({
  * All methods may also reject with `overloaded`, `worker_crashed` and `shutting_down`.
  */
 export function startCryptoWorkers(
-  { payment, identity, size, sandbox, maxQueue }: CryptoWorkersOptions,
+  { payment, identity, size, sandbox, maxQueue = 2048 }: CryptoWorkersOptions,
 ): CryptoWorkers {
   const init: CryptoInit = {
     domains: { ...(payment && { payment }) },
@@ -50,7 +50,7 @@ export function startCryptoWorkers(
     name: "crypto",
     size: size ?? Math.min(4, Math.max(1, navigator.hardwareConcurrency - 1)),
     init,
-    ...(maxQueue !== undefined && { maxQueue }),
+    maxQueue,
   }, () => {
     const url = new URL("./crypto_task.ts", import.meta.url);
     return new Worker(url, workerOptions("lloom-crypto", sandbox, "none"));
