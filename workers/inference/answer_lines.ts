@@ -13,12 +13,11 @@ import {
 } from "@lloom/core/protocol";
 import type { IHasher } from "hash-wasm";
 import { clearImmediate, setImmediate } from "node:timers";
+import type { Pace } from "./pace.ts";
 
 /** Longest line. Leaves room in its frame for the frame's own fields. */
 const MAX_LINE_BYTES = MAX_RESPONSE_FRAME_BYTES - 4096;
 
-/** Least time between two batches: half of what a screen takes to show one. */
-export const PACE_MS = 8;
 /** Of English text; a model's own tokenizer counts what is charged in the end. */
 const BYTES_PER_TOKEN = 4;
 /** Room for a few lines; it grows with what comes at once. */
@@ -26,13 +25,14 @@ const FIRST_BUFFER_BYTES = 2048;
 
 /**
  * Turns `choices` into lines and joins those that come close together. A batch leaves as soon as the
- * event loop turns, but not within {@linkcode PACE_MS} of the one before unless it is full: no line
- * of a model below 125 tokens a second waits, and a faster one's are joined, for a
- * batch costs both ends of the network more than its lines do.
+ * event loop turns, but not sooner after the one before than the {@linkcode Pace} allows, unless it is
+ * full: where few answers are under way no line of a model below 125 tokens a second waits, and a
+ * faster one's are joined, for a batch costs both ends of the network more than its lines do.
  */
 export class AnswerLines {
   readonly #encoder = new TextEncoder();
   readonly #keccak: IHasher;
+  readonly #pace: Pace;
   readonly #deliver: (lines: Uint8Array<ArrayBuffer>, tokens: number) => void;
   #buffer = new Uint8Array(0);
   #used = 0;
@@ -46,13 +46,16 @@ export class AnswerLines {
 
   /**
    * @param keccak a keccak-256 at its start
+   * @param pace that of all answers in this worker
    * @param deliver receives each batch, and about how many tokens it holds; it may transfer it
    */
   constructor(
     keccak: IHasher,
+    pace: Pace,
     deliver: (lines: Uint8Array<ArrayBuffer>, tokens: number) => void,
   ) {
     this.#keccak = keccak;
+    this.#pace = pace;
     this.#deliver = deliver;
   }
 
@@ -100,7 +103,7 @@ export class AnswerLines {
   #schedule(): void {
     if (this.#unschedule !== undefined) return;
     const flush = (): void => this.flush();
-    const waitMs = this.#flushedAt + PACE_MS - performance.now();
+    const waitMs = this.#pace.waitMs(performance.now(), this.#flushedAt);
     if (waitMs <= 0) {
       const immediate = setImmediate(flush);
       this.#unschedule = () => clearImmediate(immediate);

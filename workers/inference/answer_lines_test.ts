@@ -3,7 +3,8 @@ import { MAX_DELTA_BYTES } from "@lloom/core/protocol";
 import fc from "fast-check";
 import { createKeccak } from "hash-wasm";
 import { setImmediate } from "node:timers/promises";
-import { AnswerLines, PACE_MS } from "./answer_lines.ts";
+import { AnswerLines } from "./answer_lines.ts";
+import { Pace, PACE_MS } from "./pace.ts";
 import { keccakOf } from "./testing/jobs.ts";
 
 const trailer = new TextEncoder().encode("{}\n");
@@ -18,7 +19,11 @@ Deno.test("any lines at any pace give the same bytes, in whole lines, and their 
   await fc.assert(
     fc.asyncProperty(steps, async (steps) => {
       const batches: Uint8Array[] = [];
-      const lines = new AnswerLines((await createKeccak(256)).init(), (b) => batches.push(b));
+      const lines = new AnswerLines(
+        (await createKeccak(256)).init(),
+        new Pace(),
+        (b) => batches.push(b),
+      );
       for (const [text, tick] of steps) {
         lines.add([{ text }]);
         if (tick) await setImmediate();
@@ -42,7 +47,7 @@ Deno.test("lines that follow a batch closely leave by themselves, joined, and no
   const deliveredAt: number[] = [];
   let lines = 0;
   const all = Promise.withResolvers<void>();
-  const answer = new AnswerLines((await createKeccak(256)).init(), (batch) => {
+  const answer = new AnswerLines((await createKeccak(256)).init(), new Pace(), (batch) => {
     deliveredAt.push(performance.now());
     lines += batch.filter((byte) => byte === 0x0a).length;
     if (lines === 10) all.resolve();

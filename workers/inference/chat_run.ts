@@ -17,6 +17,7 @@ import { createKeccak, type IHasher } from "hash-wasm/esm";
 import { AnswerLines } from "./answer_lines.ts";
 import { AnswerText } from "./answer_text.ts";
 import type { ChatBackend, TokenUsage } from "./backends/backend.ts";
+import { Pace } from "./pace.ts";
 import { checkRequest } from "./request_check.ts";
 
 /**
@@ -29,6 +30,8 @@ const MAX_CHARS_PER_TOKEN = 16;
 /** Room above the limit before an answer is stopped: short texts vary most. */
 const SPARE_CHARS = 1024;
 
+/** That of all answers here. */
+const pace = new Pace();
 /** Hashers that no answer uses now: each is a WebAssembly instance, and costs as much to make. */
 const idleHashers: IHasher[] = [];
 
@@ -116,6 +119,7 @@ export class ChatRun implements InferenceRun {
       () => this.#stop(new LloomError("backend_timeout", "run chat: no end in time")),
       this.#options.totalTimeoutMs,
     );
+    pace.begin();
     const keccak = idleHashers.pop() ?? await createKeccak(256);
     try {
       await this.#run(keccak);
@@ -123,6 +127,7 @@ export class ChatRun implements InferenceRun {
       this.#sink.fail(this.#explain(thrown).toData());
     } finally {
       clearTimeout(timer);
+      pace.end();
       idleHashers.push(keccak);
     }
   }
@@ -132,6 +137,7 @@ export class ChatRun implements InferenceRun {
     checkLength(request, this.#components.contextLength);
     const lines = new AnswerLines(
       keccak.init(),
+      pace,
       (batch, tokens) => this.#sink.batch(batch, tokens),
     );
     let usage: TokenUsage | undefined;

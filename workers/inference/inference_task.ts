@@ -6,6 +6,7 @@
 /// <reference lib="deno.worker" />
 import { LloomError } from "@lloom/core/errors";
 import type { InferenceJob, InferenceSink } from "@lloom/core/ports";
+import { setImmediate } from "node:timers";
 import type { ChatBackend } from "./backends/backend.ts";
 import { EmbeddedBackend } from "./backends/embedded/embedded_backend.ts";
 import { OpenAiCompatibleBackend } from "./backends/openai_compatible.ts";
@@ -29,8 +30,22 @@ const listings = new Map<number, AbortController>();
 /** What start-up came to: a backend that cannot be made fails every call, with the reason. */
 let task: Task | LloomError = new LloomError("internal", "use worker: not started");
 
-const post = (message: FromTask, transfer: Transferable[] = []): void =>
-  self.postMessage(message, transfer);
+/** What this turn has to say: one message costs less than many. */
+let outbox: FromTask[] = [];
+
+function post(message: FromTask): void {
+  if (outbox.length === 0) setImmediate(send);
+  outbox.push(message);
+}
+
+function send(): void {
+  const messages = outbox;
+  outbox = [];
+  // Batches are whole buffers of their own.
+  const buffers = messages.flatMap((one) => one.type === "batch" ? [one.lines.buffer] : []);
+  self.postMessage(messages, buffers);
+}
+
 const warn = (message: string): void => post({ type: "warn", message });
 
 function apiKey({ apiKey, apiKeyEnv }: ServerInferenceOptions): string | undefined {
@@ -70,9 +85,7 @@ function start(options: ResolvedOptions<InferenceOptions>): void {
 function sinkOf(id: number): InferenceSink {
   return {
     batch(lines, tokens) {
-      // Batches are whole buffers of their own.
-      const whole = lines as Uint8Array<ArrayBuffer>;
-      post({ type: "batch", id, lines: whole, tokens }, [whole.buffer]);
+      post({ type: "batch", id, lines: lines as Uint8Array<ArrayBuffer>, tokens });
     },
     end(end) {
       runs.delete(id);

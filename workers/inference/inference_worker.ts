@@ -222,7 +222,9 @@ export class InferenceWorker implements Inference {
       });
     }
     const worker = this.#createWorker();
-    worker.onmessage = ({ data }: MessageEvent<FromTask>) => this.#receive(data);
+    worker.onmessage = ({ data }: MessageEvent<readonly FromTask[]>) => {
+      for (const message of data) this.#receive(message);
+    };
     worker.onmessageerror = () => this.#crashed(worker, "a message could not be read");
     worker.onerror = (event) => {
       // Else the error would end this process too.

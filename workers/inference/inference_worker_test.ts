@@ -246,7 +246,7 @@ Deno.test("settings that cannot be are refused", () => {
 
 /** A worker that does what the test says. */
 class FakeWorker extends EventTarget {
-  onmessage: ((event: MessageEvent<FromTask>) => void) | null = null;
+  onmessage: ((event: MessageEvent<readonly FromTask[]>) => void) | null = null;
   onmessageerror: (() => void) | null = null;
   onerror: ((event: ErrorEvent) => void) | null = null;
   readonly received: ToTask[] = [];
@@ -267,7 +267,7 @@ class FakeWorker extends EventTarget {
   }
 
   say(message: FromTask): void {
-    this.onmessage?.(new MessageEvent("message", { data: message }));
+    this.onmessage?.(new MessageEvent("message", { data: [message] }));
   }
 
   crash(): boolean {

@@ -12,7 +12,7 @@ export type ToTask =
   | { readonly type: "cancel"; readonly id: number; readonly reason: ErrorData }
   | { readonly type: "models"; readonly id: number };
 
-/** From the worker. Every `run` and `models` gets exactly one `end`, `models` or `fail`. */
+/** From the worker, in lists: what one turn had to say. Every `run` and `models` gets exactly one `end`, `models` or `fail`. */
 export type FromTask =
   | {
     readonly type: "batch";
