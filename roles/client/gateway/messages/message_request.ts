@@ -60,7 +60,7 @@ export function readMessageRequest(body: JsonObject, counting = false): MessageR
   const choice = readToolChoice(body.tool_choice);
   const { format, effort } = readOutputConfig(body.output_config);
   const chat = present({
-    model: textField(body.model, "model"),
+    model: body.model,
     messages: readMessages(body),
     max_tokens: maxTokens,
     stop: stops.length > 0 ? stops : undefined,

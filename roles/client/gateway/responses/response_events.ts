@@ -67,26 +67,24 @@ export class ResponseEvents {
   }
 
   /** What a line adds. @throws {LloomError} `backend_malformed` */
-  *line(line: JsonObject): Generator<ResponseEvent> {
-    for (const event of this.#blocks.take(line)) {
-      yield* this.#number(this.#take(event, "completed"));
-    }
+  line(line: JsonObject): readonly ResponseEvent[] {
+    const steps = [...this.#blocks.take(line)].flatMap((event) => this.#take(event, "completed"));
+    return this.#number(steps);
   }
 
   /** What a whole answer ends with. @param lloom who answered, and at which cost */
-  *end(end: AnswerEnd, lloom: JsonObject, nowS: number): Generator<ResponseEvent> {
+  end(end: AnswerEnd, lloom: JsonObject, nowS: number): readonly ResponseEvent[] {
     const reason = end.finish === "length"
       ? "max_output_tokens"
       : end.finish === "content_filter"
       ? "content_filter"
       : undefined;
-    for (const event of this.#blocks.finish()) {
-      yield* this.#number(this.#take(event, reason === undefined ? "completed" : "incomplete"));
-    }
+    const status = reason === undefined ? "completed" : "incomplete";
+    const steps = [...this.#blocks.finish()].flatMap((event) => this.#take(event, status));
     const { promptTokens, completionTokens } = end;
     const response: ResponseObject = {
       ...this.#response,
-      status: reason === undefined ? "completed" : "incomplete",
+      status,
       completed_at: reason === undefined ? nowS : null,
       incomplete_details: reason === undefined ? null : { reason },
       usage: {
@@ -99,8 +97,7 @@ export class ResponseEvents {
       lloom,
     };
     this.#response = response;
-    const type = reason === undefined ? "response.completed" : "response.incomplete";
-    yield* this.#number([{ type, response }]);
+    return this.#number([...steps, { type: `response.${status}`, response }]);
   }
 
   /**

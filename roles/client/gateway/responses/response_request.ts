@@ -54,7 +54,7 @@ const MAX_METADATA = [16, 64, 512] as const;
 /** Reads a request. @throws {LloomError} `request_invalid`, `feature_unsupported` */
 export function readResponseRequest(body: JsonObject): ResponseRequest {
   refuseUnknown(body, KNOWN);
-  const model = textField(body.model, "model");
+  const model = optionalText(body.model, "model");
   const temperature = numberField(body.temperature, "temperature", 0, 2);
   const topP = numberField(body.top_p, "top_p", 0, 1);
   const maxTokens = numberField(body.max_output_tokens, "max_output_tokens", 1, 2 ** 31 - 1);
@@ -88,7 +88,7 @@ export function readResponseRequest(body: JsonObject): ResponseRequest {
     max_output_tokens: maxTokens ?? null,
     max_tool_calls: numberField(body.max_tool_calls, "max_tool_calls", 0, 2 ** 31 - 1) ?? null,
     metadata: readMetadata(body.metadata),
-    model,
+    model: model ?? "default",
     parallel_tool_calls: parallel,
     previous_response_id: optionalText(body.previous_response_id, "previous_response_id"),
     reasoning,
