@@ -66,6 +66,11 @@ export class ScriptedAnswer implements InferAnswer {
     return this.#reason?.code;
   }
 
+  /** Whether it has ended. */
+  get isOver(): boolean {
+    return this.#over !== undefined;
+  }
+
   /** What it is asked, as JSON. */
   get asked(): Readonly<Record<string, unknown>> {
     return JSON.parse(new TextDecoder().decode(this.question.body));
