@@ -278,12 +278,12 @@ export class Executor {
   }
 
   async #testAll(onTested: ((test: ModelTest) => void) | undefined): Promise<void> {
-    for (const model of this.models) {
-      const inference = this.#catalog.inference(model);
+    for (const offer of this.#catalog.offers()) {
+      const inference = this.#catalog.inference(offer.id);
       if (inference === undefined) continue;
-      const test = await testModel(model, inference, this.#peer.identity.address, TEST_TIMEOUT_MS);
+      const test = await testModel(offer, inference, this.#peer.identity.address, TEST_TIMEOUT_MS);
       onTested?.(test);
-      if (test.error !== undefined) this.#catalog.exclude(model);
+      if (test.error !== undefined) this.#catalog.exclude(offer.id);
     }
   }
 

@@ -1,7 +1,8 @@
-/** Asks every model for a few tokens, for `--test`. @module */
+/** Asks every model for a few tokens, or for a vector, for `--test`. @module */
 import { type Address, ZERO_HASH } from "@lloom/core/bytes";
 import type { ErrorData } from "@lloom/core/errors";
 import type { Inference } from "@lloom/core/ports";
+import type { ModelOffer } from "@lloom/core/protocol";
 import { type LlmRequestCommitment, TEMPERATURE_UNSET } from "@lloom/core/signing";
 
 /** Tokens to ask for: enough that a reasoning model says something. */
@@ -17,19 +18,25 @@ export interface ModelTest {
   readonly error?: ErrorData;
 }
 
+/** What a model is asked, by what it can do. */
+function question(features: readonly string[]): object {
+  if (features.includes("chat")) {
+    return { messages: [{ role: "user", content: "Say yes." }], max_tokens: MAX_TOKENS };
+  }
+  return features.includes("embeddings")
+    ? { input: "yes" }
+    : { prompt: "Say yes.", max_tokens: MAX_TOKENS };
+}
+
 /** Asks one model one question. Resolves when it has answered or failed. */
 export function testModel(
-  model: string,
+  { id: model, features }: Pick<ModelOffer, "id" | "features">,
   inference: Inference,
   executor: Address,
   timeoutMs: number,
 ): Promise<ModelTest> {
   const startMs = performance.now();
-  const body = new TextEncoder().encode(JSON.stringify({
-    model,
-    messages: [{ role: "user", content: "Say yes." }],
-    max_tokens: MAX_TOKENS,
-  }));
+  const body = new TextEncoder().encode(JSON.stringify({ model, ...question(features) }));
   // Its own request: nobody else will see the commitment, so its hashes prove nothing to anyone.
   const commitment: LlmRequestCommitment = {
     channelId: ZERO_HASH,

@@ -95,7 +95,7 @@ const FAULTS: Readonly<Record<string, Readonly<Record<string, readonly string[]>
     "core/session/paying_test.ts": [
       "a demand for more tokens than were committed to is not paid: overcharged",
     ],
-    "workers/inference/chat_run_test.ts": [
+    "workers/inference/model_run_test.ts": [
       "a backend that claims more than maxTokens is paid maxTokens, and the operator is told",
       "an answer far above maxTokens is stopped",
     ],

@@ -1,41 +1,12 @@
 /**
- * What each model server that the mock can be says of itself and how it writes an answer, from the
- * servers' documentation.
+ * What each model server that the mock can be says of itself, from the servers' documentation.
  * @module
  */
+import { mockPromptTokens } from "./mock_llm_answers.ts";
 
 /** Which server to be. */
 export type MockDialect = "openai" | "ollama" | "lmstudio" | "vllm" | "llamacpp";
 
-/** What shapes an answer. */
-export interface MockAnswerOptions {
-  readonly dialect?: MockDialect;
-  readonly reasoningTokens?: number;
-  readonly tokenPadding?: number;
-  readonly toolCall?: { readonly name: string; readonly arguments: string };
-}
-
-const encoder = new TextEncoder();
-const EMBEDDING_MODEL = "nomic-embed-text:latest";
-/** What the tokens say. Each begins with a space, so that every token is one token of `o200k_base` too. */
-const WORDS = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
-
-const tokenText = (i: number, padding: number): string =>
-  ` ${WORDS[i % WORDS.length]}${"x".repeat(padding)}`;
-
-/** The text of the first `count` tokens of an answer. */
-export function mockText(count: number, padding = 0): string {
-  return Array.from({ length: count }, (_, i) => tokenText(i, padding)).join("");
-}
-
-/** The prompt tokens that the mock reports: the words of all messages. */
-export function mockPromptTokens(messages: unknown): number {
-  return (JSON.stringify(messages).match(/[\p{L}\p{N}]+/gu) ?? []).length;
-}
-
-/** One event of a stream. */
-export const sse = (value: unknown): Uint8Array<ArrayBuffer> =>
-  encoder.encode(`data: ${JSON.stringify(value)}\n\n`);
 /** An error body as that server writes it. */
 export function errorBody(dialect: MockDialect, status: number, message: string): unknown {
   switch (dialect) {
@@ -55,11 +26,12 @@ export function listing(
   dialect: MockDialect,
   path: string,
   models: readonly string[],
+  embeddingModels: readonly string[],
   body: unknown,
 ): unknown {
   const plain = (extra: object = {}) => ({
     object: "list",
-    data: models.map((id) => ({
+    data: [...models, ...embeddingModels].map((id) => ({
       id,
       object: "model",
       created: 1_700_000_000,
@@ -70,14 +42,6 @@ export function listing(
   const key = `${dialect} ${path}`;
   switch (key) {
     case "openai /v1/models":
-      return {
-        object: "list",
-        data: [...plain().data, {
-          id: "text-embedding-3-small",
-          object: "model",
-          owned_by: "system",
-        }],
-      };
     case "ollama /v1/models":
     case "lmstudio /v1/models":
       return plain();
@@ -99,7 +63,7 @@ export function listing(
         default_generation_settings: { id: 0, n_ctx: 4096, params: { n_predict: -1 } },
         total_slots: 4,
         modalities: { vision: true, audio: false },
-        chat_template_caps: { supports_tools: true },
+        chat_template_caps: { supports_tools: true, supports_parallel_tool_calls: true },
       };
     case "lmstudio /api/v0/models":
       return {
@@ -118,18 +82,18 @@ export function listing(
             loaded_context_length: 4096,
             capabilities: ["tool_use"],
           })),
-          {
-            id: "text-embedding-nomic-embed-text-v1.5",
+          ...embeddingModels.map((id) => ({
+            id,
             object: "model",
             type: "embeddings",
             state: "not-loaded",
             max_context_length: 2048,
-          },
+          })),
         ],
       };
     case "ollama /api/tags":
       return {
-        models: [...models, EMBEDDING_MODEL].map((name) => ({
+        models: [...models, ...embeddingModels].map((name) => ({
           name,
           model: name,
           size: 4_000_000_000,
@@ -143,6 +107,8 @@ export function listing(
           },
         })),
       };
+    case "ollama /api/version":
+      return { version: "0.13.0" };
     case "ollama /api/ps":
       return {
         models: models.slice(0, 1).map((name) => ({
@@ -156,7 +122,7 @@ export function listing(
       return {
         details: { family: "llama", parameter_size: "8.0B", quantization_level: "Q4_0" },
         model_info: { "general.architecture": "llama", "llama.context_length": 131072 },
-        capabilities: (body as { model?: string } | undefined)?.model === EMBEDDING_MODEL
+        capabilities: embeddingModels.includes(String((body as { model?: string }).model))
           ? ["embedding"]
           : ["completion", "tools", "thinking"],
       };
@@ -186,71 +152,4 @@ export function tokenizing(
     return { tokens: words(body.content).map((_, i) => i) };
   }
   return undefined;
-}
-
-/** The chunks of one answer, encoded once and used for every request of the same shape. */
-export interface Script {
-  readonly opening: readonly Uint8Array<ArrayBuffer>[];
-  readonly tokens: readonly Uint8Array<ArrayBuffer>[];
-  readonly finish: Uint8Array<ArrayBuffer>;
-  readonly done: Uint8Array<ArrayBuffer>;
-}
-
-/** One chunk of a stream. */
-export function chunk(
-  model: unknown,
-  delta: object,
-  finish: string | null,
-  extra: object = {},
-): object {
-  return {
-    id: "chatcmpl-mock",
-    object: "chat.completion.chunk",
-    created: 1_700_000_000,
-    model,
-    choices: [{ index: 0, delta, finish_reason: finish, ...extra }],
-  };
-}
-
-/** Writes an answer of `count` tokens. */
-export function writeScript(
-  options: MockAnswerOptions,
-  model: unknown,
-  count: number,
-  limited: boolean,
-): Script {
-  const { dialect = "openai", reasoningTokens = 0, toolCall, tokenPadding = 0 } = options;
-  const opening = dialect === "ollama"
-    ? [] // Ollama repeats the role in every chunk instead.
-    : [sse(chunk(model, { role: "assistant", content: dialect === "llamacpp" ? null : "" }, null))];
-  const role = dialect === "ollama" ? { role: "assistant" } : {};
-  const extra = dialect === "vllm" || dialect === "openai" ? { logprobs: null } : {};
-  const tokens: Uint8Array<ArrayBuffer>[] = [];
-  if (toolCall !== undefined) {
-    const head = {
-      index: 0,
-      id: "call_1",
-      type: "function",
-      function: { name: toolCall.name, arguments: "" },
-    };
-    tokens.push(sse(chunk(model, { ...role, tool_calls: [head] }, null, extra)));
-    for (const piece of toolCall.arguments.match(/.{1,4}/gs) ?? []) {
-      const part = { index: 0, function: { arguments: piece } };
-      tokens.push(sse(chunk(model, { ...role, tool_calls: [part] }, null, extra)));
-    }
-  } else {
-    for (let i = 0; i < count; i++) {
-      const text = tokenText(i, tokenPadding);
-      const delta = i < reasoningTokens ? { reasoning_content: text } : { content: text };
-      tokens.push(sse(chunk(model, { ...role, ...delta }, null, extra)));
-    }
-  }
-  const reason = toolCall !== undefined ? "tool_calls" : limited ? "length" : "stop";
-  const last = dialect === "ollama" ? { role: "assistant", content: "" } : {};
-  return {
-    opening,
-    tokens,
-    finish: sse(chunk(model, last, reason, extra)),
-    done: encoder.encode("data: [DONE]\n\n"),
-  };
 }

@@ -8,18 +8,22 @@
 import { parseArgs } from "node:util";
 import {
   chunk,
-  errorBody,
-  listing,
-  type MockDialect,
+  type MockAnswer,
+  mockBegun,
+  mockLength,
   mockPromptTokens,
   mockText,
+  type MockToolCall,
+  mockVector,
   type Script,
   sse,
-  tokenizing,
   writeScript,
-} from "./mock_llm_dialects.ts";
+  writeVectors,
+  writeWhole,
+} from "./mock_llm_answers.ts";
+import { errorBody, listing, type MockDialect, tokenizing } from "./mock_llm_dialects.ts";
 
-export { type MockDialect, mockPromptTokens, mockText };
+export { type MockDialect, mockPromptTokens, mockText, mockVector };
 
 /** How to fail: an HTTP error, a broken answer, or a silence. */
 export type MockFailure =
@@ -48,6 +52,8 @@ export interface MockLlmOptions {
   port?: number;
   /** Names of the chat models. @default ["mock-model"] */
   models?: readonly string[];
+  /** Names of the models that make vectors, and do nothing else. @default none */
+  embeddingModels?: readonly string[];
   /** Tokens of an answer, if the request allows as many. @default 16 */
   tokens?: number;
   /** Milliseconds before each token. @default 0 */
@@ -68,17 +74,19 @@ export interface MockLlmOptions {
   ignoresStream?: boolean;
   /** Puts so many tokens of `reasoning_content` first. @default 0 */
   reasoningTokens?: number;
-  /** Calls this tool instead of writing text. */
-  toolCall?: { readonly name: string; readonly arguments: string };
+  /** What the answer says, four letters to a token, instead of counting. */
+  text?: string;
+  /** Calls these tools instead of writing text. */
+  toolCall?: MockToolCall | readonly MockToolCall[];
   /** A comment before every so many tokens. @default 0, none */
   keepAliveEvery?: number;
-  /** Fails every request for a chat, or decides for each, by its number from 0. */
+  /** Fails every request to a model, or decides for each, by its number from 0. */
   failure?: MockFailure | ((request: number) => MockFailure | undefined);
   /** Refuses requests without this key. */
   apiKey?: string;
 }
 
-/** One request for a chat, as the mock saw it. Times are unix milliseconds. */
+/** One request to a model, as the mock saw it. Times are unix milliseconds. */
 export interface MockRequest {
   readonly path: string;
   readonly authorization: string | null;
@@ -97,13 +105,13 @@ export interface MockLlmServer {
   readonly url: string;
   readonly port: number;
   readonly options: MockLlmOptions;
-  /** Requests for a chat, in order. */
+  /** Requests to models, in order. */
   readonly requests: readonly MockRequest[];
   /** Requests of any kind, as `METHOD path`. */
   readonly paths: readonly string[];
   /** Resolves when the next client hangs up early. */
   nextAbort(): Promise<MockRequest>;
-  /** Resolves when the next request for a chat arrives. */
+  /** Resolves when the next request to a model arrives. */
   nextRequest(): Promise<MockRequest>;
   stop(): Promise<void>;
 }
@@ -112,6 +120,7 @@ const encoder = new TextEncoder();
 const json = (value: unknown, status = 200, headers: Record<string, string> = {}): Response =>
   Response.json(value, { status, headers });
 
+const MODEL_PATHS = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]);
 const KEEP_ALIVE = encoder.encode(": keep-alive\n\n");
 
 function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
@@ -134,20 +143,19 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
   const requestWaiters: ((request: MockRequest) => void)[] = [];
   const hanging = new Set<() => void>();
 
-  const scriptFor = (model: unknown, count: number, limited: boolean): Script => {
-    const { dialect, reasoningTokens, toolCall, tokenPadding } = options;
-    const shape = [dialect, reasoningTokens, toolCall, tokenPadding, model, count, limited];
-    const key = JSON.stringify(shape);
+  const scriptFor = (answer: MockAnswer): Script => {
+    const { dialect, reasoningTokens, toolCall, tokenPadding, text } = options;
+    const key = JSON.stringify([dialect, reasoningTokens, toolCall, tokenPadding, text, answer]);
     let script = scripts.get(key);
     if (script === undefined) {
-      script = writeScript(options, model, count, limited);
+      script = writeScript(options, answer);
       scripts.set(key, script);
     }
     return script;
   };
 
   const usageOf = (record: MockRequest, completionTokens: number): object => {
-    const promptTokens = mockPromptTokens(record.body.messages);
+    const promptTokens = mockPromptTokens(record.body.messages ?? record.body.prompt);
     return {
       prompt_tokens: promptTokens,
       completion_tokens: completionTokens,
@@ -157,11 +165,12 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
 
   const stream = (
     record: MockRequest,
-    script: Script,
+    answer: MockAnswer,
     failure: MockFailure | undefined,
   ): Response => {
     const { delayMs = 0, firstTokenMs = 0, coalesce = false, keepAliveEvery = 0, usage = true } =
       options;
+    const script = scriptFor(answer);
     const { tokens } = script;
     const stopAt =
       failure !== undefined && "afterTokens" in failure && failure.afterTokens !== "headers"
@@ -173,8 +182,8 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
     const tail = (): Uint8Array<ArrayBuffer> => {
       const parts = [script.finish];
       if (wantsUsage) {
-        const { choices: _, ...head } = chunk(record.body.model, {}, null) as { choices: unknown };
-        parts.push(sse({ ...head, choices: [], usage: usageOf(record, tokens.length) }));
+        const usage = usageOf(record, tokens.length * answer.answers);
+        parts.push(sse({ ...chunk(answer.kind, answer.model, []), usage }));
       }
       return join([...parts, script.done]);
     };
@@ -243,35 +252,33 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
     });
   };
 
-  const whole = (record: MockRequest, count: number, limited: boolean): Response => {
-    const { toolCall, reasoningTokens = 0, tokenPadding } = options;
-    record.sent = count;
+  const whole = (record: MockRequest, answer: MockAnswer): Response => {
+    record.sent = answer.count;
     record.finishedAt = Date.now();
-    const text = mockText(count, tokenPadding);
-    const reasoning = mockText(reasoningTokens, tokenPadding);
-    const message = toolCall !== undefined
-      ? {
-        role: "assistant",
-        content: null,
-        tool_calls: [{ id: "call_1", type: "function", function: toolCall }],
-      }
-      : {
-        role: "assistant",
-        content: text.slice(reasoning.length),
-        ...(reasoning && { reasoning_content: reasoning }),
-      };
-    const finish = toolCall !== undefined ? "tool_calls" : limited ? "length" : "stop";
-    return json({
-      id: "chatcmpl-mock",
-      object: "chat.completion",
-      model: record.body.model,
-      choices: [{ index: 0, message, finish_reason: finish }],
-      ...(options.usage !== false && { usage: usageOf(record, count) }),
-    });
+    const usage = usageOf(record, answer.count * answer.answers);
+    return json(writeWhole(options, answer, options.usage === false ? undefined : usage));
   };
 
-  const chat = (record: MockRequest, request: Request): Response | Promise<Response> => {
-    const { dialect = "openai", failure: rule, tokens: wanted = 16 } = options;
+  /** The text that a request asks for. */
+  const answerTo = ({ path, body }: MockRequest): MockAnswer => {
+    const { tokens = 16, honoursLimit = true } = options;
+    const { max_completion_tokens: a, max_tokens: b } = body;
+    const limit = honoursLimit ? Number(a ?? b ?? Infinity) : Infinity;
+    const from = mockBegun(options, body);
+    const left = Math.max(0, mockLength(options, tokens) - from);
+    return {
+      kind: path === "/v1/completions" ? "completion" : "chat",
+      model: body.model,
+      from,
+      count: Math.min(left, limit),
+      limited: left > limit,
+      answers: typeof body.n === "number" ? body.n : 1,
+      logprobs: body.logprobs === true,
+    };
+  };
+
+  const ask = (record: MockRequest, request: Request): Response | Promise<Response> => {
+    const { dialect = "openai", failure: rule } = options;
     const number = requests.length;
     requests.push(record);
     for (const waiter of requestWaiters.splice(0)) waiter(record);
@@ -308,14 +315,14 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
         });
       });
     }
-    const { max_completion_tokens: a, max_tokens: b } = record.body;
-    const limit = options.honoursLimit === false ? Infinity : Number(a ?? b ?? Infinity);
-    const count = Math.min(wanted, limit);
-    const limited = wanted > limit;
-    if (options.ignoresStream === true || record.body.stream !== true) {
-      return whole(record, count, limited);
+    if (record.path === "/v1/embeddings") {
+      record.finishedAt = Date.now();
+      return json(writeVectors(options, record.body, options.usage !== false));
     }
-    return stream(record, scriptFor(record.body.model, count, limited), failure);
+    const answer = answerTo(record);
+    return options.ignoresStream === true || record.body.stream !== true
+      ? whole(record, answer)
+      : stream(record, answer, failure);
   };
 
   const server = Deno.serve({
@@ -325,11 +332,11 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
     // What a cut stream throws is asked for, and is no news.
     onError: () => new Response(null, { status: 500 }),
   }, async (request) => {
-    const { dialect = "openai", models = ["mock-model"] } = options;
+    const { dialect = "openai", models = ["mock-model"], embeddingModels = [] } = options;
     const path = new URL(request.url).pathname;
     paths.push(`${request.method} ${path}`);
     const body = request.method === "POST" ? await request.json() : undefined;
-    if (path === "/v1/chat/completions" && body !== undefined) {
+    if (MODEL_PATHS.has(path) && body !== undefined) {
       const record: MockRequest = {
         path,
         authorization: request.headers.get("authorization"),
@@ -337,9 +344,9 @@ export function startMockLlmServer(initial: MockLlmOptions = {}): MockLlmServer 
         receivedAt: Date.now(),
         sent: 0,
       };
-      return chat(record, request);
+      return ask(record, request);
     }
-    const answer = listing(dialect, path, models, body) ??
+    const answer = listing(dialect, path, models, embeddingModels, body) ??
       (body === undefined ? undefined : tokenizing(dialect, path, body));
     return answer === undefined ? json(errorBody(dialect, 404, "not found"), 404) : json(answer);
   });

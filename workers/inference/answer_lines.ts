@@ -1,5 +1,5 @@
 /**
- * From a model's choices to the bytes that are delivered, hashed, and signed for.
+ * From the parts of a model's answer to the bytes that are delivered, hashed, and signed for.
  * @module
  */
 import type { Hash } from "@lloom/core/bytes";
@@ -13,6 +13,7 @@ import {
 } from "@lloom/core/protocol";
 import type { IHasher } from "hash-wasm";
 import { clearImmediate, setImmediate } from "node:timers";
+import type { AnswerPart } from "./backends/backend.ts";
 import type { Pace } from "./pace.ts";
 
 /** Longest line. Leaves room in its frame for the frame's own fields. */
@@ -24,7 +25,7 @@ const BYTES_PER_TOKEN = 4;
 const FIRST_BUFFER_BYTES = 2048;
 
 /**
- * Turns `choices` into lines and joins those that come close together. A batch leaves as soon as the
+ * Turns parts of an answer into lines and joins those that come close together. A batch leaves as soon as the
  * event loop turns, but not sooner after the one before than the {@linkcode Pace} allows, unless it is
  * full: where few answers are under way no line of a model below 125 tokens a second waits, and a
  * faster one's are joined, for a batch costs both ends of the network more than its lines do.
@@ -70,17 +71,17 @@ export class AnswerLines {
   }
 
   /** Adds one line. @throws {LloomError} `backend_malformed` if it, or the answer, is too long */
-  add(choices: readonly unknown[]): void {
-    const line = `{"choices":${JSON.stringify(choices)}}\n`;
+  add(part: AnswerPart): void {
+    const line = `${JSON.stringify(part)}\n`;
     let written = this.#write(line);
     if (written === undefined && this.#used > 0) {
       this.flush();
       written = this.#write(line);
     }
-    if (written === undefined) return this.#addLong(this.#encoder.encode(line), choices);
+    if (written === undefined) return this.#addLong(this.#encoder.encode(line), part);
     this.#grow(written);
     this.#used += written;
-    this.#count(choices);
+    this.#count(part);
     this.#schedule();
   }
 
@@ -128,7 +129,7 @@ export class AnswerLines {
     }
   }
 
-  #addLong(line: Uint8Array<ArrayBuffer>, choices: readonly unknown[]): void {
+  #addLong(line: Uint8Array<ArrayBuffer>, part: AnswerPart): void {
     if (line.length > MAX_LINE_BYTES) {
       throw new LloomError(
         "backend_malformed",
@@ -136,12 +137,13 @@ export class AnswerLines {
       );
     }
     this.#grow(line.length);
-    this.#count(choices);
+    this.#count(part);
     this.#send(line);
   }
 
-  #count(choices: readonly unknown[]): void {
-    for (const choice of choices) {
+  #count(part: AnswerPart): void {
+    if (!("choices" in part)) return;
+    for (const choice of part.choices) {
       const bytes = choiceTextBytes(choice);
       this.#textBytes += bytes;
       this.#text.add(bytes);

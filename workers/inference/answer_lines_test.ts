@@ -25,7 +25,7 @@ Deno.test("any lines at any pace give the same bytes, in whole lines, and their 
         (b) => batches.push(b),
       );
       for (const [text, tick] of steps) {
-        lines.add([{ text }]);
+        lines.add({ choices: [{ text }] });
         if (tick) await setImmediate();
       }
       const hash = lines.end(trailer);
@@ -53,7 +53,7 @@ Deno.test("lines that follow a batch closely leave by themselves, joined, and no
     if (lines === 10) all.resolve();
   });
   for (let line = 0; line < 10; line++) {
-    answer.add([{ text: "a" }]);
+    answer.add({ choices: [{ text: "a" }] });
     await setImmediate();
     if (line === 0) assert.equal(deliveredAt.length, 1);
   }

@@ -6,6 +6,11 @@ const GAVE_UP: ReadonlySet<string> = new Set(["error", "abort", "aborted", "canc
 /** Longest reason that is passed on. */
 const MAX_REASON_CHARS = 64;
 
+function textOfChoice({ delta, text }: JsonObject): string {
+  if (isJsonObject(delta)) return textOfDelta(delta);
+  return typeof text === "string" ? text : "";
+}
+
 function textOfDelta(delta: JsonObject): string {
   // Servers name reasoning in one of two ways, never both with different text.
   const reasoning = delta.reasoning_content ?? delta.reasoning;
@@ -30,16 +35,14 @@ export class AnswerText {
   #reason: string | undefined;
   #gaveUp = false;
 
-  /** Takes the `choices` of one chunk. */
+  /** Takes the `choices` of one chunk, of a chat or a completion. */
   add(choices: readonly unknown[]): void {
     for (const choice of choices) {
       if (!isJsonObject(choice)) continue;
-      const { delta, finish_reason: reason } = choice;
-      if (isJsonObject(delta)) {
-        const text = textOfDelta(delta);
-        if (text !== "") this.#parts.push(text);
-        this.#length += text.length;
-      }
+      const { finish_reason: reason } = choice;
+      const text = textOfChoice(choice);
+      if (text !== "") this.#parts.push(text);
+      this.#length += text.length;
       if (typeof reason === "string" && reason !== "") {
         this.#gaveUp ||= GAVE_UP.has(reason);
         // Of several answers the first one's reason counts, unless a later one was cut.

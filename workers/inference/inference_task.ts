@@ -7,25 +7,25 @@
 import { LloomError } from "@lloom/core/errors";
 import type { InferenceJob, InferenceSink } from "@lloom/core/ports";
 import { setImmediate } from "node:timers";
-import type { ChatBackend } from "./backends/backend.ts";
+import type { ModelBackend } from "./backends/backend.ts";
 import { EmbeddedBackend } from "./backends/embedded/embedded_backend.ts";
 import { OpenAiCompatibleBackend } from "./backends/openai_compatible.ts";
-import { ChatRun } from "./chat_run.ts";
 import type { FromTask, ToTask } from "./messages.ts";
 import { ModelNames } from "./model_names.ts";
+import { ModelRun } from "./model_run.ts";
 import type { InferenceOptions, ResolvedOptions, ServerInferenceOptions } from "./options.ts";
 
 /** How long counting an answer's tokens may take: its receipt waits for it. */
 const COUNT_TIMEOUT_MS = 2000;
 
 interface Task {
-  readonly backend: ChatBackend;
+  readonly backend: ModelBackend;
   readonly names: ModelNames;
   readonly extraFields: ReadonlySet<string>;
   readonly totalTimeoutMs: number;
 }
 
-const runs = new Map<number, ChatRun>();
+const runs = new Map<number, ModelRun>();
 const listings = new Map<number, AbortController>();
 /** What start-up came to: a backend that cannot be made fails every call, with the reason. */
 let task: Task | LloomError = new LloomError("internal", "use worker: not started");
@@ -57,7 +57,7 @@ function apiKey({ apiKey, apiKeyEnv }: ServerInferenceOptions): string | undefin
   return key;
 }
 
-function makeBackend(options: ResolvedOptions<InferenceOptions>): ChatBackend {
+function makeBackend(options: ResolvedOptions<InferenceOptions>): ModelBackend {
   if (options.kind === "embedded") {
     return new EmbeddedBackend(options.weights, { maxChats: options.maxConcurrent });
   }
@@ -111,9 +111,9 @@ function run(id: number, job: InferenceJob): void {
       ...(contextLength !== undefined && { contextLength }),
     };
     const options = { totalTimeoutMs, countTimeoutMs: COUNT_TIMEOUT_MS };
-    const chat = new ChatRun(job, sinkOf(id), components, options);
-    runs.set(id, chat);
-    chat.run();
+    const run = new ModelRun(job, sinkOf(id), components, options);
+    runs.set(id, run);
+    run.run();
   } catch (thrown) {
     post({ type: "fail", id, error: LloomError.wrap(thrown).toData() });
   }

@@ -2,7 +2,7 @@
 import { LloomError } from "@lloom/core/errors";
 import type { InferenceJob } from "@lloom/core/ports";
 import {
-  type ChatRequest,
+  answersOf,
   type ModelRequest,
   parseModelRequest,
   systemPrompt,
@@ -31,7 +31,7 @@ export function checkRequest(
   job: InferenceJob,
   keccak: IHasher,
   extraFields: ReadonlySet<string> = new Set(),
-): ChatRequest {
+): ModelRequest {
   const { commitment, salt, body } = job;
   let request: ModelRequest;
   try {
@@ -39,9 +39,6 @@ export function checkRequest(
   } catch (thrown) {
     const { message } = LloomError.wrap(thrown);
     throw new LloomError("request_invalid", message, { cause: thrown });
-  }
-  if (request.kind !== "chat") {
-    throw new LloomError("feature_unsupported", `check request: no ${request.kind} is served here`);
   }
   if (request.model !== job.model || commitment.model !== job.model) disagree("model");
   if (request.maxTokens !== undefined && request.maxTokens > commitment.maxTokens) {
@@ -60,7 +57,7 @@ export function checkRequest(
   if (hash !== commitment.systemPromptHash) {
     disagree("system prompt");
   }
-  const share = Math.floor(commitment.maxTokens / request.n);
+  const share = Math.floor(commitment.maxTokens / Math.max(1, answersOf(request)));
   if (share < 1) disagree("maxTokens: less than one for each answer");
   const maxTokens = Math.min(request.maxTokens ?? share, share);
   return { ...restrictRequest(request, extraFields), maxTokens };

@@ -5,29 +5,46 @@
  * @module
  */
 import { LloomError } from "@lloom/core/errors";
-import { type ChatRequest, isJsonObject, type JsonObject } from "@lloom/core/protocol";
+import {
+  type ChatRequest,
+  isJsonObject,
+  type JsonObject,
+  type ModelRequest,
+  type RequestKind,
+} from "@lloom/core/protocol";
 
-/** What concerns the words of an answer: OpenAI's, and what local servers add to it. */
-const PASSED: ReadonlySet<string> = new Set([
-  ...["model", "messages", "stop", "n", "seed", "max_tokens", "max_completion_tokens"],
-  ...["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"],
-  ...["response_format", "modalities", "audio", "prediction", "verbosity"],
-  ...["reasoning_effort", "reasoning", "include_reasoning", "think"],
+/** What concerns the choice of words: OpenAI's, and what local servers add to it. */
+const SAMPLING = [
+  ...["model", "stop", "n", "seed", "max_tokens", "min_tokens", "stop_token_ids", "logprobs"],
   ...["temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias"],
-  ...["logprobs", "top_logprobs", "min_tokens", "stop_token_ids"],
   ...["top_k", "min_p", "typical_p", "repeat_penalty", "repetition_penalty", "repeat_last_n"],
   ...["mirostat", "mirostat_tau", "mirostat_eta", "xtc_probability", "xtc_threshold"],
   ...["dry_multiplier", "dry_base", "dry_allowed_length"],
-]);
+];
+
+/** What concerns an answer, by the kind of request. */
+const PASSED: Readonly<Record<RequestKind, ReadonlySet<string>>> = {
+  chat: new Set([
+    ...SAMPLING,
+    ...["messages", "max_completion_tokens", "top_logprobs"],
+    ...["tools", "tool_choice", "parallel_tool_calls", "functions", "function_call"],
+    ...["response_format", "modalities", "audio", "prediction", "verbosity"],
+    ...["reasoning_effort", "reasoning", "include_reasoning", "think"],
+  ]),
+  // Not `best_of`: it has the server write texts that nobody pays for.
+  completion: new Set([...SAMPLING, "prompt", "suffix", "echo"]),
+  embedding: new Set(["model", "input", "dimensions"]),
+};
 
 /**
  * Left out: an answer is the same without them. They name the user, keep records or caches at the
- * operator's account, ask to be served before others, or are Lloom's own to set (`stream`).
+ * operator's account, ask to be served before others, or are Lloom's own to set or to read (`stream`,
+ * `encoding_format`, `continues`).
  */
 const LEFT_OUT: ReadonlySet<string> = new Set([
   ...["stream", "stream_options", "user", "metadata", "store", "safety_identifier"],
   ...["service_tier", "priority", "prompt_cache_key", "prompt_cache_retention", "cache_prompt"],
-  ...["keep_alive", "ttl"],
+  ...["keep_alive", "ttl", "encoding_format", "continues"],
 ]);
 
 /** Of a message. Clients send back what they got, with fields of all kinds: the others are left out. */
@@ -76,24 +93,27 @@ const isAbsent = (value: unknown): boolean => value === undefined || value === n
  * @throws {LloomError} `feature_unsupported` for what would change the answer and may not pass
  */
 export function restrictRequest(
-  request: ChatRequest,
+  request: ModelRequest,
   extraFields: ReadonlySet<string>,
-): ChatRequest {
-  const messages = request.messages.map(restrictMessage);
+): ModelRequest {
   const raw: Record<string, unknown> = {};
   for (const [field, value] of Object.entries(request.raw)) {
-    if (PASSED.has(field) || extraFields.has(field)) raw[field] = value;
+    if (PASSED[request.kind].has(field) || extraFields.has(field)) raw[field] = value;
     else if (!LEFT_OUT.has(field) && !isAbsent(value)) {
       refuse(`the field ${named(field)} is not passed on to models here`);
     }
   }
-  raw.messages = messages;
+  return request.kind === "chat" ? restrictChat(request, raw) : { ...request, raw };
+}
+
+function restrictChat(request: ChatRequest, raw: JsonObject): ChatRequest {
+  const messages = request.messages.map(restrictMessage);
   checkTools(raw.tools);
   checkReferences(raw.tools);
   checkReferences(raw.functions);
   checkReferences(raw.response_format);
   if (isJsonObject(raw.prediction)) checkContent(raw.prediction.content);
-  return { ...request, messages, raw };
+  return { ...request, messages, raw: { ...raw, messages } };
 }
 
 function restrictMessage(message: JsonObject): JsonObject {

@@ -3,14 +3,17 @@ import { LloomError } from "@lloom/core/errors";
 import { createKeccak } from "hash-wasm";
 import { checkRequest } from "./request_check.ts";
 import { restrictRequest } from "./request_fields.ts";
-import { readChat } from "./testing/chat_backend_suite.ts";
+import { readChat } from "./testing/backend_suite.ts";
 import { makeJob } from "./testing/jobs.ts";
 
 const PIXEL = "data:image/png;base64,iVBORw0KGgo=";
 
 function restrict(fields: Record<string, unknown>, extra: readonly string[] = []) {
   const messages = [{ role: "user", content: "hello" }];
-  return restrictRequest(readChat({ model: "m", messages, ...fields }), new Set(extra));
+  const request = readChat({ model: "m", messages, ...fields });
+  const restricted = restrictRequest(request, new Set(extra));
+  assert.ok(restricted.kind === "chat");
+  return restricted;
 }
 
 function assertRefused(fields: Record<string, unknown>): string {

@@ -2,7 +2,7 @@
  * What the inference worker needs of a language model, wherever it runs.
  * @module
  */
-import type { ChatRequest, CountedBy } from "@lloom/core/protocol";
+import type { CountedBy, Feature, ModelRequest } from "@lloom/core/protocol";
 
 /** A model that a backend offers, as far as the backend itself tells. */
 export interface BackendModel {
@@ -10,8 +10,8 @@ export interface BackendModel {
   readonly id: string;
   /** Tokens of prompt and answer together; absent if the backend does not say. */
   readonly contextLength?: number;
-  /** What it can do besides chat: `tools`, `vision`, `json_schema`, `reasoning`, `embeddings`, … */
-  readonly features: readonly string[];
+  /** What it can do, and which kinds of request it answers. */
+  readonly features: readonly Feature[];
   /** The family, as the backend names it: `llama`, `qwen2`, … */
   readonly architecture?: string;
   /** Number of parameters, or the file's size, as the backend writes it. */
@@ -28,29 +28,44 @@ export interface TokenUsage {
   readonly countedBy: CountedBy;
 }
 
+/** A vector that stands for one input. */
+export interface Embedding {
+  /** Which input, from 0. */
+  readonly index: number;
+  /** Its numbers as 32-bit floats, little-endian, in base64. */
+  readonly embedding: string;
+}
+
+/** What becomes one line of an answer. */
+export type AnswerPart =
+  /** The `choices` of one chunk, of a chat or a completion, untouched. */
+  | { readonly choices: readonly unknown[] }
+  /** Some vectors. */
+  | { readonly data: readonly Embedding[] };
+
 /** One piece of an answer. */
 export type BackendEvent =
-  /** The `choices` of one OpenAI `chat.completion.chunk`, untouched. */
-  | { readonly type: "choices"; readonly choices: readonly unknown[] }
+  | { readonly type: "part"; readonly part: AnswerPart }
   /** The final usage, if the backend tells it. */
   | { readonly type: "usage"; readonly usage: TokenUsage };
 
 /** A language model's server, or an engine in this worker. */
-export interface ChatBackend {
+export interface ModelBackend {
   /** What it offers now. @throws {LloomError} `backend_*` */
   models(signal: AbortSignal): Promise<readonly BackendModel[]>;
   /**
-   * Streams one answer; ends without throwing only when the model has finished.
-   * `request.maxTokens` binds each answer, whatever `request.raw` says. While the caller does not
-   * ask for the next event, nothing is read from the model.
+   * Answers one request; ends without throwing only when the model has finished. A text comes as it
+   * is written, vectors in order of their inputs. `request.maxTokens` binds each text, whatever
+   * `request.raw` says. While the caller does not ask for the next event, nothing is read from the
+   * model.
    * @param model the backend's own name of the model
-   * @throws {LloomError} `backend_*`, `context_length_exceeded`, or `aborted`
+   * @throws {LloomError} `backend_*`, `context_length_exceeded`, `feature_unsupported`, or `aborted`
    */
-  chat(model: string, request: ChatRequest, signal: AbortSignal): AsyncIterable<BackendEvent>;
+  answer(model: string, request: ModelRequest, signal: AbortSignal): AsyncIterable<BackendEvent>;
   /** Exact tokens of a prompt and of a text written so far, for where the backend gave no usage. */
   count(
     model: string,
-    request: ChatRequest,
+    request: ModelRequest,
     completion: string,
     signal: AbortSignal,
   ): Promise<TokenUsage>;

@@ -1,23 +1,25 @@
 /**
- * A model server with OpenAI's chat-completions API.
+ * A model server with OpenAI's API: chats, completions and embeddings.
  * @module
  */
 import { LloomError } from "@lloom/core/errors";
 import {
   type ChatRequest,
+  type CompletionRequest,
+  type EmbeddingRequest,
   isJsonObject,
   type JsonObject,
   MAX_RESPONSE_BYTES,
   MAX_RESPONSE_FRAME_BYTES,
-  parseJsonText,
+  type ModelRequest,
 } from "@lloom/core/protocol";
-import { UINT32_MAX } from "@lloom/core/signing";
-import type { BackendEvent, BackendModel, ChatBackend, TokenUsage } from "./backend.ts";
-import { errorInBody } from "./backend_error.ts";
+import type { BackendEvent, BackendModel, ModelBackend, TokenUsage } from "./backend.ts";
+import { ChunkReader, malformed, readWhole } from "./chunk_reader.ts";
 import type { Dialect } from "./dialects/dialect.ts";
 import { DIALECTS, type ServerKind } from "./dialects/mod.ts";
+import { readEmbeddings } from "./embeddings.ts";
 import { type BackendAnswer, BackendHttp, type BackendHttpOptions } from "./http.ts";
-import { type SseEvent, SseParser } from "./sse.ts";
+import { SseParser } from "./sse.ts";
 import { countWithTokenizer } from "./tokenizers.ts";
 
 /** Which server, and how to reach it. */
@@ -26,93 +28,16 @@ export interface OpenAiCompatibleOptions extends BackendHttpOptions {
   readonly kind: ServerKind;
 }
 
-const malformed = (what: string, cause?: unknown): LloomError =>
-  new LloomError("backend_malformed", `read answer: ${what}`, { cause });
+/**
+ * Inputs of which a server is asked for vectors at once: 256 of 4096 numbers as text are 23 MB, below
+ * what is read of one answer.
+ */
+const EMBEDDING_BATCH = 256;
 
-const isCount = (value: unknown): value is number =>
-  typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= UINT32_MAX;
-
-/** A server's `usage`; undefined where it tells none that can be believed. */
-function readUsage(usage: unknown): TokenUsage | undefined {
-  if (!isJsonObject(usage)) return undefined;
-  const { prompt_tokens: promptTokens, completion_tokens: completionTokens } = usage;
-  if (!isCount(promptTokens) || !isCount(completionTokens)) return undefined;
-  return { promptTokens, completionTokens, countedBy: "backend" };
-}
-
-/** One `choices` entry of a whole answer, in the form it would have had in a stream. */
-function asDelta(choice: unknown): unknown {
-  if (!isJsonObject(choice)) throw malformed("a choice that is not an object");
-  const { message, ...rest } = choice;
-  if (!isJsonObject(message)) throw malformed("a choice without a message");
-  const { tool_calls: calls } = message;
-  // In a stream, tool calls carry their index.
-  const delta = Array.isArray(calls)
-    ? { ...message, tool_calls: calls.map((call, index) => ({ index, ...call })) }
-    : message;
-  return { ...rest, delta };
-}
-
-/** Reads the chunks of one answer and knows whether it is complete. */
-class ChunkReader {
-  /** The latest usage: some servers send a running one with every chunk. */
-  usage: TokenUsage | undefined;
-  /** The end mark was read. */
-  done = false;
-  /** Anything at all was read. */
-  started = false;
-  readonly #finished = new Set<unknown>();
-  readonly #answers: number;
-  readonly #secret: string;
-
-  constructor(answers: number, secret: string) {
-    this.#answers = answers;
-    this.#secret = secret;
-  }
-
-  /** Whether the model has said that it finished, all answers. */
-  get complete(): boolean {
-    return this.done || this.#finished.size >= this.#answers;
-  }
-
-  /** The event's choices; undefined where it has none. */
-  read({ name, data }: SseEvent): readonly unknown[] | undefined {
-    this.started = true;
-    if (data.trim() === "[DONE]") {
-      this.done = true;
-      return undefined;
-    }
-    const chunk = this.#parse(data);
-    if (name === "error" || (chunk.error !== undefined && chunk.error !== null)) {
-      throw errorInBody(chunk, this.#secret);
-    }
-    this.usage = readUsage(chunk.usage) ?? this.usage;
-    const { choices } = chunk;
-    if (choices === undefined || choices === null) return undefined;
-    if (!Array.isArray(choices)) throw malformed("choices that are not a list");
-    for (const choice of choices) {
-      if (!isJsonObject(choice)) throw malformed("a choice that is not an object");
-      if (typeof choice.finish_reason === "string" && choice.finish_reason !== "") {
-        this.#finished.add(choice.index ?? 0);
-      }
-    }
-    return choices.length > 0 ? choices : undefined;
-  }
-
-  #parse(data: string): JsonObject {
-    let chunk: unknown;
-    try {
-      chunk = parseJsonText(data);
-    } catch (cause) {
-      throw malformed("an event that is not JSON", cause);
-    }
-    if (!isJsonObject(chunk)) throw malformed("an event that is not an object");
-    return chunk;
-  }
-}
+type Events = AsyncGenerator<BackendEvent, void, undefined>;
 
 /** Any server with OpenAI's API: OpenAI, Ollama, LM Studio, vLLM, llama.cpp, and others. */
-export class OpenAiCompatibleBackend implements ChatBackend {
+export class OpenAiCompatibleBackend implements ModelBackend {
   readonly #http: BackendHttp;
   readonly #dialect: Dialect;
 
@@ -122,37 +47,31 @@ export class OpenAiCompatibleBackend implements ChatBackend {
     this.#dialect = DIALECTS[options.kind];
   }
 
-  /** {@inheritDoc ChatBackend.models} */
+  /** {@inheritDoc ModelBackend.models} */
   models(signal: AbortSignal): Promise<readonly BackendModel[]> {
     return this.#dialect.models(this.#http, signal);
   }
 
-  /** {@inheritDoc ChatBackend.chat} */
-  async *chat(
-    model: string,
-    request: ChatRequest,
-    signal: AbortSignal,
-  ): AsyncGenerator<BackendEvent, void, undefined> {
-    const answer = await this.#http.open("v1/chat/completions", this.#body(model, request), signal);
-    let whole = false;
-    try {
-      if (answer.contentType === "application/json") yield* this.#readWhole(answer);
-      else yield* this.#readStream(answer, request.n);
-      whole = true;
-    } finally {
-      if (whole) answer.closeSoon();
-      else answer.close();
+  /** {@inheritDoc ModelBackend.answer} */
+  answer(model: string, request: ModelRequest, signal: AbortSignal): Events {
+    switch (request.kind) {
+      case "chat":
+        return this.#chat(model, request, signal);
+      case "completion":
+        return this.#complete(model, request, signal);
+      case "embedding":
+        return this.#embed(model, request, signal);
     }
   }
 
-  /** {@inheritDoc ChatBackend.count} */
+  /** {@inheritDoc ModelBackend.count} */
   async count(
     model: string,
-    request: ChatRequest,
+    request: ModelRequest,
     completion: string,
     signal: AbortSignal,
   ): Promise<TokenUsage> {
-    if (this.#dialect.count !== undefined) {
+    if (this.#dialect.count !== undefined && request.kind === "chat") {
       try {
         const counts = await this.#dialect.count(this.#http, model, request, completion, signal);
         return { ...counts, countedBy: "tokenizer" };
@@ -164,15 +83,67 @@ export class OpenAiCompatibleBackend implements ChatBackend {
     return await countWithTokenizer(model, request, completion, signal);
   }
 
-  #body(model: string, { raw, maxTokens }: ChatRequest): JsonObject {
-    const limited = maxTokens === undefined ? raw : this.#dialect.limit(raw, maxTokens);
-    return { ...limited, model, stream: true, stream_options: { include_usage: true } };
+  async *#chat(model: string, request: ChatRequest, signal: AbortSignal): Events {
+    const { raw, maxTokens, continues } = request;
+    const { limit, continueAnswer } = this.#dialect;
+    if (continues && continueAnswer === undefined) {
+      throw new LloomError("feature_unsupported", "call backend: it cannot continue an answer");
+    }
+    const limited = maxTokens === undefined ? raw : limit(raw, maxTokens);
+    const body = continues ? continueAnswer!(limited) : limited;
+    yield* this.#text("v1/chat/completions", { ...body, model }, request.n, signal);
   }
 
-  async *#readStream(
-    answer: BackendAnswer,
-    answers: number,
-  ): AsyncGenerator<BackendEvent, void, undefined> {
+  /** One prompt after the other: most servers take only one. */
+  async *#complete(model: string, request: CompletionRequest, signal: AbortSignal): Events {
+    const { prompts, raw, maxTokens, n } = request;
+    const limit = maxTokens === undefined ? {} : { max_tokens: maxTokens };
+    const usages: TokenUsage[] = [];
+    for (const [i, prompt] of prompts.entries()) {
+      const body = { ...raw, ...limit, model, prompt };
+      for await (const event of this.#text("v1/completions", body, n, signal)) {
+        if (event.type === "usage") usages.push(event.usage);
+        else yield i === 0 ? event : shifted(event, i * n);
+      }
+    }
+    if (usages.length === prompts.length) yield { type: "usage", usage: sum(usages) };
+  }
+
+  async *#embed(model: string, request: EmbeddingRequest, signal: AbortSignal): Events {
+    const { inputs, raw } = request;
+    let promptTokens: number | undefined = 0;
+    for (let from = 0; from < inputs.length; from += EMBEDDING_BATCH) {
+      const input = inputs.slice(from, from + EMBEDDING_BATCH);
+      const body = { ...raw, model, input, encoding_format: "base64" };
+      const answer = await this.#http.json("v1/embeddings", body, MAX_RESPONSE_BYTES, signal);
+      const read = readEmbeddings(answer, input.length, this.#http.secret);
+      for (const { index, embedding } of read.embeddings) {
+        yield { type: "part", part: { data: [{ index: from + index, embedding }] } };
+      }
+      promptTokens = promptTokens === undefined || read.promptTokens === undefined
+        ? undefined
+        : promptTokens + read.promptTokens;
+    }
+    if (promptTokens === undefined) return;
+    yield { type: "usage", usage: { promptTokens, completionTokens: 0, countedBy: "backend" } };
+  }
+
+  /** Asks for texts, and reads them as they are written. */
+  async *#text(path: string, body: JsonObject, answers: number, signal: AbortSignal): Events {
+    const streamed = { ...body, stream: true, stream_options: { include_usage: true } };
+    const answer = await this.#http.open(path, streamed, signal);
+    let whole = false;
+    try {
+      if (answer.contentType === "application/json") yield* this.#readWhole(answer);
+      else yield* this.#readStream(answer, answers);
+      whole = true;
+    } finally {
+      if (whole) answer.closeSoon();
+      else answer.close();
+    }
+  }
+
+  async *#readStream(answer: BackendAnswer, answers: number): Events {
     const { contentType } = answer;
     if (contentType !== "text/event-stream" && contentType !== "text/plain" && contentType !== "") {
       throw malformed("neither an event stream nor JSON");
@@ -184,8 +155,8 @@ export class OpenAiCompatibleBackend implements ChatBackend {
       const chunk = await answer.read();
       bytes += chunk?.length ?? 0;
       for (const event of chunk === undefined ? parser.finish() : parser.push(chunk)) {
-        const choices = this.#readLast(reader, event, chunk === undefined);
-        if (choices !== undefined) yield { type: "choices", choices };
+        const choices = reader.read(event, chunk === undefined);
+        if (choices !== undefined) yield { type: "part", part: { choices } };
         if (reader.done) break;
       }
       if (chunk === undefined) break;
@@ -197,34 +168,26 @@ export class OpenAiCompatibleBackend implements ChatBackend {
     if (reader.usage !== undefined) yield { type: "usage", usage: reader.usage };
   }
 
-  /** An event that only the end of the stream completed may itself be cut. */
-  #readLast(
-    reader: ChunkReader,
-    event: SseEvent,
-    isLast: boolean,
-  ): readonly unknown[] | undefined {
-    try {
-      return reader.read(event);
-    } catch (thrown) {
-      if (!isLast || !(thrown instanceof LloomError) || thrown.code !== "backend_malformed") {
-        throw thrown;
-      }
-      throw new LloomError("backend_truncated", "read answer: ended inside an event", {
-        cause: thrown,
-      });
-    }
-  }
-
-  /** Some servers answer at once whatever `stream` says. */
-  async *#readWhole(answer: BackendAnswer): AsyncGenerator<BackendEvent, void, undefined> {
-    const body = await answer.json(MAX_RESPONSE_BYTES);
-    if (!isJsonObject(body)) throw malformed("not an object");
-    if (body.error !== undefined && body.error !== null) {
-      throw errorInBody(body, this.#http.secret);
-    }
-    if (!Array.isArray(body.choices) || body.choices.length === 0) throw malformed("no choices");
-    yield { type: "choices", choices: body.choices.map(asDelta) };
-    const usage = readUsage(body.usage);
+  async *#readWhole(answer: BackendAnswer): Events {
+    const { choices, usage } = readWhole(await answer.json(MAX_RESPONSE_BYTES), this.#http.secret);
+    yield { type: "part", part: { choices } };
     if (usage !== undefined) yield { type: "usage", usage };
   }
+}
+
+/** The choices of a later prompt, counted on from those of the prompts before. */
+function shifted(event: BackendEvent, by: number): BackendEvent {
+  if (event.type !== "part" || !("choices" in event.part)) return event;
+  const choices = event.part.choices.map((choice) =>
+    isJsonObject(choice) ? { ...choice, index: Number(choice.index ?? 0) + by } : choice
+  );
+  return { type: "part", part: { choices } };
+}
+
+function sum(usages: readonly TokenUsage[]): TokenUsage {
+  return {
+    promptTokens: usages.reduce((total, { promptTokens }) => total + promptTokens, 0),
+    completionTokens: usages.reduce((total, { completionTokens }) => total + completionTokens, 0),
+    countedBy: "backend",
+  };
 }

@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import type { ErrorCode } from "@lloom/core/errors";
 import { LloomError } from "@lloom/core/errors";
 import {
-  type MockDialect,
   type MockFailure,
   type MockLlmOptions,
   type MockLlmServer,
@@ -15,8 +14,8 @@ import {
   collect,
   contentOf,
   reasonsOf,
-  testChatBackend,
-} from "../testing/chat_backend_suite.ts";
+  testBackend,
+} from "../testing/backend_suite.ts";
 import type { ServerKind } from "./dialects/mod.ts";
 import { OpenAiCompatibleBackend, type OpenAiCompatibleOptions } from "./openai_compatible.ts";
 
@@ -69,10 +68,10 @@ async function withAnswer(
 
 const STREAM = { headers: { "content-type": "text/event-stream" } };
 const ask = (backend: OpenAiCompatibleBackend, fields: Record<string, unknown> = {}) =>
-  collect(backend.chat(MODEL, chatRequest(MODEL, fields), never()));
+  collect(backend.answer(MODEL, chatRequest(MODEL, fields), never()));
 
 for (const dialect of ["openai", "ollama", "lmstudio", "vllm", "llamacpp"] as const) {
-  testChatBackend(dialect, () => {
+  testBackend(dialect, () => {
     const mock = startMockLlmServer({ dialect });
     return {
       backend: backendOf(mock.url, { kind: dialect }),
@@ -81,51 +80,13 @@ for (const dialect of ["openai", "ollama", "lmstudio", "vllm", "llamacpp"] as co
     };
   });
 }
-testChatBackend("custom, below /v1, without usage", () => {
+testBackend("custom, below /v1, without usage", () => {
   const mock = startMockLlmServer({ usage: false });
   return {
     backend: backendOf(`${mock.url}/v1/`, { kind: "custom" }),
     model: MODEL,
     stop: () => mock.stop(),
   };
-});
-
-Deno.test("each dialect tells what its server knows, and no embedding model", async () => {
-  const expected: Record<MockDialect, unknown> = {
-    openai: [{ id: MODEL, features: ["chat"] }],
-    vllm: [{ id: MODEL, features: ["chat", "json_schema"], contextLength: 8192 }],
-    llamacpp: [{
-      id: MODEL,
-      features: ["chat", "json_schema", "tools", "vision"],
-      contextLength: 4096,
-      size: "7000000000",
-    }],
-    lmstudio: [{
-      id: MODEL,
-      features: ["chat", "json_schema", "tools"],
-      contextLength: 4096,
-      architecture: "qwen2",
-    }],
-    ollama: [{
-      id: MODEL,
-      features: ["chat", "json_schema", "tools", "reasoning"],
-      contextLength: 4096,
-      architecture: "llama",
-      size: "8.0B",
-    }],
-  };
-  for (const [dialect, models] of Object.entries(expected)) {
-    await withMock({ dialect: dialect as MockDialect }, async (backend) => {
-      assert.deepEqual(await backend.models(never()), models, dialect);
-    });
-  }
-});
-
-Deno.test("an Ollama model that is not loaded has the context it was trained with", async () => {
-  await withMock({ dialect: "ollama", models: ["a", "b"] }, async (backend) => {
-    const models = await backend.models(never());
-    assert.deepEqual(models.map(({ contextLength }) => contextLength), [4096, 131072]);
-  });
 });
 
 Deno.test("a list that is no list is malformed, too long a one too", async () => {
@@ -148,7 +109,7 @@ Deno.test("the client's fields reach the server untouched, but for the few that 
       tools: [{ type: "function", function: { name: "f", parameters: { a: [1, null] } } }],
       seed: 7,
     });
-    await collect(backend.chat("its-own-name", { ...request, maxTokens: 5 }, never()));
+    await collect(backend.answer("its-own-name", { ...request, maxTokens: 5 }, never()));
     const { raw } = request;
     assert.deepEqual(mock.requests[0]!.body, {
       ...raw,
@@ -172,7 +133,9 @@ Deno.test("the limit goes where the server reads it", async () => {
   ];
   for (const [kind, fields, sent] of cases) {
     await withMock({}, async (backend, mock) => {
-      await collect(backend.chat(MODEL, { ...chatRequest(MODEL, fields), maxTokens: 5 }, never()));
+      await collect(
+        backend.answer(MODEL, { ...chatRequest(MODEL, fields), maxTokens: 5 }, never()),
+      );
       const { body } = mock.requests[0]!;
       const limits = ["max_tokens", "max_completion_tokens", "n_predict"]
         .filter((field) => field in body).map((field) => [field, body[field]]);
@@ -191,7 +154,7 @@ Deno.test("tool calls, reasoning and unknown fields survive untouched", async ()
   };
   const stream = `data: ${JSON.stringify({ choices: [choice] })}\n\ndata: [DONE]\n\n`;
   await withAnswer(stream, STREAM, async (backend) => {
-    assert.deepEqual(await ask(backend), [{ type: "choices", choices: [choice] }]);
+    assert.deepEqual(await ask(backend), [{ type: "part", part: { choices: [choice] } }]);
   });
 });
 
@@ -225,7 +188,7 @@ Deno.test("a usage that cannot be is no usage", async () => {
       `data: ${JSON.stringify(chunk)}\n\ndata: [DONE]\n\n`,
       STREAM,
       async (backend) => {
-        assert.deepEqual((await ask(backend)).map(({ type }) => type), ["choices"]);
+        assert.deepEqual((await ask(backend)).map(({ type }) => type), ["part"]);
       },
     );
   }
@@ -359,7 +322,7 @@ Deno.test("silence before the head and between two pieces is a timeout", async (
 Deno.test("a caller who is slow to read does not time out the server", async () => {
   await withMock({ tokens: 3 }, async (backend) => {
     let text = "";
-    for await (const event of backend.chat(MODEL, chatRequest(MODEL), never())) {
+    for await (const event of backend.answer(MODEL, chatRequest(MODEL), never())) {
       await new Promise((resolve) => setTimeout(resolve, 60));
       text += contentOf([event]);
     }
@@ -374,7 +337,7 @@ Deno.test("an abort reaches the server, before the head and in the stream", asyn
       const received = mock.nextRequest();
       const aborted = mock.nextAbort();
       const answer = assert.rejects(
-        collect(backend.chat(MODEL, chatRequest(MODEL), controller.signal)),
+        collect(backend.answer(MODEL, chatRequest(MODEL), controller.signal)),
         { code: "aborted" },
       );
       await received;

@@ -4,7 +4,7 @@
  * first use.
  * @module
  */
-import { type ChatRequest, messageText } from "@lloom/core/protocol";
+import { messageText, type ModelRequest } from "@lloom/core/protocol";
 import { setImmediate } from "node:timers/promises";
 import type { TokenUsage } from "./backend.ts";
 
@@ -48,15 +48,28 @@ function cut(text: string, from: number): number {
   return unit >= 0xdc00 && unit <= 0xdfff ? end - 1 : end;
 }
 
-/** What of a request the model reads as text. Images are not counted. */
-function promptText({ messages, raw }: ChatRequest): string {
-  const parts = messages.flatMap((message) => [
-    String(message.role),
-    messageText(message),
-    ...(message.tool_calls === undefined ? [] : [JSON.stringify(message.tool_calls)]),
-  ]);
-  if (Array.isArray(raw.tools)) parts.push(JSON.stringify(raw.tools));
-  return parts.join("\n");
+/** What of a request the model reads: text, and tokens that need no counting. Images are left out. */
+function promptOf(request: ModelRequest): { readonly text: string; readonly tokens: number } {
+  switch (request.kind) {
+    case "chat": {
+      const { messages, raw } = request;
+      const parts = messages.flatMap((message) => [
+        String(message.role),
+        messageText(message),
+        ...(message.tool_calls === undefined ? [] : [JSON.stringify(message.tool_calls)]),
+      ]);
+      if (Array.isArray(raw.tools)) parts.push(JSON.stringify(raw.tools));
+      const tokens = TOKENS_PER_MESSAGE * messages.length + TOKENS_BEFORE_ANSWER;
+      return { text: parts.join("\n"), tokens };
+    }
+    case "completion":
+      return { text: request.prompts.join("\n"), tokens: 0 };
+    case "embedding": {
+      const texts = request.inputs.filter((input) => typeof input === "string");
+      const lists = request.inputs.filter((input) => typeof input !== "string");
+      return { text: texts.join("\n"), tokens: lists.reduce((sum, one) => sum + one.length, 0) };
+    }
+  }
 }
 
 /**
@@ -65,7 +78,7 @@ function promptText({ messages, raw }: ChatRequest): string {
  */
 export async function countWithTokenizer(
   model: string,
-  request: ChatRequest,
+  request: ModelRequest,
   completion: string,
   signal: AbortSignal,
 ): Promise<TokenUsage> {
@@ -89,10 +102,11 @@ export async function countWithTokenizer(
     exact = false;
     return Math.ceil((tokens * text.length) / at);
   };
-  const prompt = await count(promptText(request));
+  const prompt = promptOf(request);
+  const promptTokens = await count(prompt.text) + prompt.tokens;
   const completionTokens = await count(completion);
   return {
-    promptTokens: prompt + TOKENS_PER_MESSAGE * request.messages.length + TOKENS_BEFORE_ANSWER,
+    promptTokens,
     completionTokens,
     countedBy: exact ? "tokenizer" : "estimate",
   };

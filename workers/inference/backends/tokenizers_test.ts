@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { chatRequest } from "../testing/chat_backend_suite.ts";
+import { chatRequest } from "../testing/backend_suite.ts";
 import { countWithTokenizer, tokenizerFor } from "./tokenizers.ts";
 
 const never = (): AbortSignal => new AbortController().signal;

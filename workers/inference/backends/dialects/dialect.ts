@@ -6,6 +6,7 @@
 import { LloomError } from "@lloom/core/errors";
 import {
   type ChatRequest,
+  type Feature,
   isJsonObject,
   type JsonObject,
   MAX_MODEL_NAME_BYTES,
@@ -26,7 +27,7 @@ export interface TokenCounts {
 
 /** One server's ways. */
 export interface Dialect {
-  /** Its chat models. @throws {LloomError} `backend_*` */
+  /** Its models, each with what it can do by the server's word or its documentation. @throws {LloomError} `backend_*` */
   models(http: BackendHttp, signal: AbortSignal): Promise<readonly BackendModel[]>;
   /** Counts tokens by the server's tokenizer; absent where it offers none. @throws {LloomError} `backend_*` */
   count?(
@@ -36,16 +37,26 @@ export interface Dialect {
     completion: string,
     signal: AbortSignal,
   ): Promise<TokenCounts>;
-  /** Turns the client's fields into the server's, with each answer bound to `maxTokens`. */
+  /** Turns the fields of a chat into the server's, with each answer bound to `maxTokens`. */
   limit(raw: JsonObject, maxTokens: number): JsonObject;
+  /** Adds what makes the server go on with the last message; absent where it cannot. */
+  continueAnswer?(raw: JsonObject): JsonObject;
 }
 
-const NO_CHAT =
-  /embed|rerank|\bbge-|\bgte-|\be5-|whisper|\btts|dall-e|moderation|transcribe|gpt-image|\bsora|realtime|^(?:babbage|davinci)-002$/i;
+const OTHER = /rerank|whisper|\btts|dall-e|moderation|transcribe|gpt-image|\bsora|realtime/i;
+const EMBEDS = /embed|\bbge-|\bgte-|\be5-/i;
 
-/** Whether a model, by its name alone, may be one to chat with: for servers that list all kinds alike. */
-export function mayChat(id: string): boolean {
-  return !NO_CHAT.test(id);
+/**
+ * What a model does, by its name alone: for servers that list all kinds alike.
+ * @param writes the features of one that writes text
+ * @returns undefined for a model that is of no use here
+ */
+export function featuresByName(
+  id: string,
+  writes: readonly Feature[],
+): readonly Feature[] | undefined {
+  if (OTHER.test(id)) return undefined;
+  return EMBEDS.test(id) ? ["embeddings"] : writes;
 }
 
 /** A positive integer, or undefined. */
@@ -74,7 +85,7 @@ export function listOf(body: unknown, field: string): readonly JsonObject[] {
 /** The optional fields of a model, without those that are not known. */
 export function modelOf(
   id: string,
-  features: readonly string[],
+  features: readonly Feature[],
   known: {
     readonly [K in "contextLength" | "architecture" | "size"]?:
       | BackendModel[K]

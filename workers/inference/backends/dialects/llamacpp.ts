@@ -1,13 +1,13 @@
 /** llama.cpp's llama-server: `/props`, `/apply-template` and `/tokenize`. @module */
 import { LloomError } from "@lloom/core/errors";
-import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
+import { type Feature, isJsonObject, type JsonObject } from "@lloom/core/protocol";
 import type { BackendHttp } from "../http.ts";
 import {
   type Dialect,
+  featuresByName,
   limitAlways,
   listOf,
   MAX_LIST_BYTES,
-  mayChat,
   modelOf,
   positive,
   shortText,
@@ -36,6 +36,12 @@ async function props(http: BackendHttp, signal: AbortSignal): Promise<unknown> {
   }
 }
 
+/** What it does for any model. */
+const FEATURES: readonly Feature[] = [
+  ...["chat", "completions", "json_mode", "json_schema"] as const,
+  ...["logprobs", "seed", "stop", "continue"] as const,
+];
+
 /** llama-server. It serves one model, whose context is split among its slots. */
 export const llamacpp: Dialect = {
   async models(http, signal) {
@@ -45,15 +51,16 @@ export const llamacpp: Dialect = {
     ]);
     const slotContext = positive(objectIn(about, "default_generation_settings").n_ctx);
     const template = objectIn(about, "chat_template_caps");
-    const features = [
-      "chat",
-      "json_schema",
-      ...(template.supports_tools === true ? ["tools"] : []),
-      ...(objectIn(about, "modalities").vision === true ? ["vision"] : []),
-    ];
+    const modalities = objectIn(about, "modalities");
+    const able: Feature[] = [...FEATURES];
+    if (template.supports_tools === true) able.push("tools");
+    if (template.supports_parallel_tool_calls === true) able.push("parallel_tools");
+    if (modalities.vision === true) able.push("vision");
+    if (modalities.audio === true) able.push("audio");
     return listOf(body, "data").flatMap((entry) => {
       const id = shortText(entry.id);
-      if (id === undefined || !mayChat(id)) return [];
+      const features = id === undefined ? undefined : featuresByName(id, able);
+      if (id === undefined || features === undefined) return [];
       const meta = objectIn(entry, "meta");
       const parameters = positive(meta.n_params);
       return [modelOf(id, features, {
@@ -67,9 +74,15 @@ export const llamacpp: Dialect = {
     const { n_predict: _, ...rest } = limitAlways(raw, maxTokens);
     return rest;
   },
-  async count(http, _model, { messages, raw }, completion, signal) {
+  // It goes on with a last message of the assistant by itself, unless the template would have it think.
+  continueAnswer: (raw) => ({
+    ...raw,
+    chat_template_kwargs: { ...objectIn(raw, "chat_template_kwargs"), enable_thinking: false },
+  }),
+  async count(http, _model, { messages, raw, continues }, completion, signal) {
     const chat = Array.isArray(raw.tools) ? { messages, tools: raw.tools } : { messages };
-    const templated = await http.json("apply-template", chat, MAX_LIST_BYTES, signal);
+    const asked = continues ? llamacpp.continueAnswer!(chat) : chat;
+    const templated = await http.json("apply-template", asked, MAX_LIST_BYTES, signal);
     const prompt = isJsonObject(templated) ? templated.prompt : undefined;
     if (typeof prompt !== "string") {
       throw new LloomError("backend_malformed", "count tokens: no prompt");

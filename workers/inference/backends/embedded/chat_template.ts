@@ -1,9 +1,15 @@
 /**
- * A chat as the tokens of a ChatML prompt, and what such a prompt cannot say.
+ * A request as the tokens of a prompt, and what such a prompt cannot say. A chat's is in ChatML.
  * @module
  */
 import { LloomError } from "@lloom/core/errors";
-import { type ChatRequest, isJsonObject, type JsonObject, messageText } from "@lloom/core/protocol";
+import {
+  type ChatRequest,
+  isJsonObject,
+  type JsonObject,
+  messageText,
+  type ModelRequest,
+} from "@lloom/core/protocol";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const ROLES: ReadonlyMap<unknown, string> = new Map([
@@ -14,7 +20,10 @@ const ROLES: ReadonlyMap<unknown, string> = new Map([
 ]);
 
 function refuse(feature: string): never {
-  throw new LloomError("feature_unsupported", `read chat: ${feature} not supported by this model`);
+  throw new LloomError(
+    "feature_unsupported",
+    `read request: ${feature} not supported by this model`,
+  );
 }
 
 /**
@@ -23,11 +32,13 @@ function refuse(feature: string): never {
  * servers do.
  * @throws {LloomError} `feature_unsupported`
  */
-export function refuseUnsupported({ raw, n }: ChatRequest): void {
+export function refuseUnsupported({ raw, n }: ModelRequest): void {
   const isUsed = (value: unknown) => Array.isArray(value) && value.length > 0;
   if (isUsed(raw.tools) || isUsed(raw.functions)) refuse("tools are");
   if (n > 1) refuse("more than one answer is");
-  if (raw.logprobs === true) refuse("log-probabilities are");
+  if (raw.logprobs === true || typeof raw.logprobs === "number") refuse("log-probabilities are");
+  if (raw.echo === true) refuse("repeating the prompt is");
+  if (typeof raw.suffix === "string" && raw.suffix !== "") refuse("filling in between texts is");
   const format = raw.response_format;
   if (isJsonObject(format) && format.type !== "text") refuse("a response format is");
   if (Array.isArray(raw.modalities) && raw.modalities.some((kind) => kind !== "text")) {
@@ -54,7 +65,7 @@ function textOnly(message: JsonObject): string {
  * @throws {LloomError} `context_length_exceeded`, `feature_unsupported`, `request_invalid`
  */
 export function encodeChat(
-  messages: readonly JsonObject[],
+  { messages, continues }: Pick<ChatRequest, "messages" | "continues">,
   tokenizer: Tokenizer,
   limit: number,
 ): number[] {
@@ -68,10 +79,23 @@ export function encodeChat(
       throw new LloomError("context_length_exceeded", `read chat: more than ${limit} tokens`);
     }
   };
-  for (const message of messages) {
+  for (const [i, message] of messages.entries()) {
     const role = ROLES.get(message.role) ?? refuse("this role is");
-    add(start, ...tokenizer.encode(`${role}\n${textOnly(message)}`, limit), end, ...lineFeed);
+    add(start, ...tokenizer.encode(`${role}\n${textOnly(message)}`, limit));
+    // An answer that is to be continued stays open.
+    if (!continues || i < messages.length - 1) add(end, ...lineFeed);
   }
-  add(start, ...tokenizer.encode("assistant\n"));
+  if (!continues) add(start, ...tokenizer.encode("assistant\n"));
+  return tokens;
+}
+
+/**
+ * The tokens of a text that is to be continued as it stands.
+ * @param limit most tokens
+ * @throws {LloomError} `context_length_exceeded`, `request_invalid` if it is empty
+ */
+export function encodeText(text: string, tokenizer: Tokenizer, limit: number): readonly number[] {
+  const tokens = tokenizer.encode(text, limit);
+  if (tokens.length === 0) throw new LloomError("request_invalid", "read prompt: it is empty");
   return tokens;
 }

@@ -1,13 +1,14 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@lloom/core/protocol";
-import { readChat } from "../../testing/chat_backend_suite.ts";
+import { readChat } from "../../testing/backend_suite.ts";
 import { encodeChat, refuseUnsupported } from "./chat_template.ts";
 import { parseGguf } from "./gguf.ts";
 import { demoFile, golden } from "./testdata/demo.ts";
 import { Tokenizer } from "./tokenizer.ts";
 
 const tokenizer = new Tokenizer(parseGguf(demoFile).metadata);
-const encode = (...messages: JsonObject[]) => encodeChat(messages, tokenizer, 511);
+const encode = (...messages: JsonObject[]) =>
+  encodeChat({ messages, continues: false }, tokenizer, 511);
 const unsupported = { name: "LloomError", code: "feature_unsupported" };
 
 Deno.test("all prompts of the reference agree", () => {

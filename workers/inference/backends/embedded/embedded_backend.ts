@@ -3,10 +3,10 @@
  * @module
  */
 import { LloomError } from "@lloom/core/errors";
-import type { ChatRequest } from "@lloom/core/protocol";
-import type { BackendEvent, BackendModel, ChatBackend, TokenUsage } from "../backend.ts";
+import type { Feature, ModelRequest } from "@lloom/core/protocol";
+import type { BackendEvent, BackendModel, ModelBackend, TokenUsage } from "../backend.ts";
 import { breathe } from "./breathe.ts";
-import { encodeChat, refuseUnsupported } from "./chat_template.ts";
+import { encodeChat, encodeText, refuseUnsupported } from "./chat_template.ts";
 import { parseGguf, textOf } from "./gguf.ts";
 import { Llama } from "./llama.ts";
 import { Sampler } from "./sampler.ts";
@@ -19,20 +19,18 @@ export interface EmbeddedBackendOptions {
   readonly maxChats?: number;
 }
 
-function choices(delta: Record<string, string>, finish: string | null = null): BackendEvent {
-  return { type: "choices", choices: [{ index: 0, delta, finish_reason: finish }] };
-}
+const FEATURES: readonly Feature[] = ["chat", "completions", "continue", "seed", "stop"];
 
 function checkSignal(signal: AbortSignal): void {
-  if (signal.aborted) throw LloomError.wrap(signal.reason, "aborted", "embedded chat");
+  if (signal.aborted) throw LloomError.wrap(signal.reason, "aborted", "embedded model");
 }
 
 /**
- * Answers chats with the model in a GGUF file. Answers in progress take turns, token by token.
+ * Answers chats and completions with the model in a GGUF file. Answers in progress take turns, token by token.
  *
  * Unless a request says otherwise, the likeliest token is always taken: small models answer best so.
  */
-export class EmbeddedBackend implements ChatBackend {
+export class EmbeddedBackend implements ModelBackend {
   readonly #model: Llama;
   readonly #tokenizer: Tokenizer;
   readonly #card: BackendModel & { readonly contextLength: number };
@@ -60,11 +58,11 @@ export class EmbeddedBackend implements ChatBackend {
     this.#card = {
       id: textOf(metadata, "general.name"),
       contextLength,
-      features: ["chat"],
+      features: FEATURES,
       architecture: textOf(metadata, "general.architecture"),
       size: textOf(metadata, "general.size_label"),
     };
-    encodeChat([], this.#tokenizer, contextLength); // throws where the template's marks are missing
+    encodeChat({ messages: [], continues: false }, this.#tokenizer, contextLength); // throws where the template's marks are missing
   }
 
   /** The one model. */
@@ -76,22 +74,44 @@ export class EmbeddedBackend implements ChatBackend {
   }
 
   /**
-   * Streams one answer. It ends with `length` where the context is full, even below `maxTokens`.
+   * Streams an answer, of several prompts one after the other. Each ends with `length` where the
+   * context is full, even below `maxTokens`.
    * @throws {LloomError} `model_unavailable`, `feature_unsupported`, `request_invalid`,
    * `context_length_exceeded`, `overloaded`, `aborted`
    */
-  async *chat(
+  async *answer(
     model: string,
-    request: ChatRequest,
+    request: ModelRequest,
     signal: AbortSignal,
   ): AsyncGenerator<BackendEvent, void> {
     checkSignal(signal);
-    const prompt = this.#encodePrompt(model, request);
+    const prompts = this.#encodePrompts(model, request);
+    let completionTokens = 0;
+    for (const [index, prompt] of prompts.entries()) {
+      completionTokens += yield* this.#write(prompt, request, index, signal);
+    }
+    const promptTokens = prompts.reduce((sum, { length }) => sum + length, 0);
+    yield { type: "usage", usage: { promptTokens, completionTokens, countedBy: "tokenizer" } };
+  }
+
+  /** Writes one text. @returns how many tokens it has */
+  async *#write(
+    prompt: readonly number[],
+    request: ModelRequest,
+    index: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<BackendEvent, number> {
     const room = this.#card.contextLength - prompt.length;
     const maxTokens = Math.min(room, request.maxTokens ?? room);
     const sampler = new Sampler(request);
     const decoder = this.#tokenizer.decoder();
     const filter = new StopFilter(request.stop);
+    const piece = (text: string, finish: string | null = null): BackendEvent => {
+      const said = request.kind === "chat"
+        ? { delta: text === "" ? {} : { content: text } }
+        : { text };
+      return { type: "part", part: { choices: [{ index, ...said, finish_reason: finish }] } };
+    };
     const sequence = this.#model.open();
     try {
       const breatheOrStop = async () => {
@@ -103,26 +123,28 @@ export class EmbeddedBackend implements ChatBackend {
         await breatheOrStop();
       }
       let token = prompt.at(-1)!;
-      let completionTokens = 0;
+      let tokens = 0;
       let ended = false;
-      yield choices({ role: "assistant", content: "" });
-      while (!ended && completionTokens < maxTokens) {
+      if (request.kind === "chat") {
+        const delta = { role: "assistant", content: "" };
+        yield { type: "part", part: { choices: [{ index, delta, finish_reason: null }] } };
+      }
+      while (!ended && tokens < maxTokens) {
         await breatheOrStop();
         // Before the next wait: other answers overwrite the logits.
         token = sampler.next(sequence.push(token));
         ended = this.#tokenizer.isControl(token);
         if (!ended) {
-          completionTokens++;
+          tokens++;
           const text = filter.push(decoder.push(token));
-          if (text !== "") yield choices({ content: text });
+          if (text !== "") yield piece(text);
           ended = filter.stopped;
         }
       }
       const rest = filter.push(decoder.end()) + filter.end();
-      if (rest !== "") yield choices({ content: rest });
-      yield choices({}, ended || filter.stopped ? "stop" : "length");
-      const promptTokens = prompt.length;
-      yield { type: "usage", usage: { promptTokens, completionTokens, countedBy: "tokenizer" } };
+      if (rest !== "") yield piece(rest);
+      yield piece("", ended || filter.stopped ? "stop" : "length");
+      return tokens;
     } finally {
       sequence.close();
     }
@@ -130,30 +152,41 @@ export class EmbeddedBackend implements ChatBackend {
 
   /**
    * Tokens of a prompt, and of a text as this tokenizer would write it. An answer's end mark does not count.
-   * @throws {LloomError} as {@linkcode EmbeddedBackend.chat}
+   * @throws {LloomError} as {@linkcode EmbeddedBackend.answer}
    */
   count(
     model: string,
-    request: ChatRequest,
+    request: ModelRequest,
     completion: string,
     signal: AbortSignal,
   ): Promise<TokenUsage> {
     return Promise.try(() => {
       checkSignal(signal);
       return {
-        promptTokens: this.#encodePrompt(model, request).length,
+        promptTokens: this.#encodePrompts(model, request).reduce(
+          (sum, { length }) => sum + length,
+          0,
+        ),
         completionTokens: this.#tokenizer.encode(completion, this.#card.contextLength).length,
         countedBy: "tokenizer",
       };
     });
   }
 
-  /** The prompt, short enough to leave room for at least one token. */
-  #encodePrompt(model: string, request: ChatRequest): readonly number[] {
+  /** The prompts, each short enough to leave room for at least one token. */
+  #encodePrompts(model: string, request: ModelRequest): readonly (readonly number[])[] {
     if (model !== this.#card.id) {
-      throw new LloomError("model_unavailable", "embedded chat: not the model that is loaded");
+      throw new LloomError("model_unavailable", "embedded model: not the model that is loaded");
     }
     refuseUnsupported(request);
-    return encodeChat(request.messages, this.#tokenizer, this.#card.contextLength - 1);
+    const limit = this.#card.contextLength - 1;
+    switch (request.kind) {
+      case "chat":
+        return [encodeChat(request, this.#tokenizer, limit)];
+      case "completion":
+        return request.prompts.map((prompt) => encodeText(prompt, this.#tokenizer, limit));
+      case "embedding":
+        throw new LloomError("feature_unsupported", "embedded model: it makes no vectors");
+    }
   }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { JsonObject } from "@lloom/core/protocol";
-import { readChat } from "../../testing/chat_backend_suite.ts";
+import { readChat } from "../../testing/backend_suite.ts";
 import type { BackendEvent } from "../backend.ts";
 import { EmbeddedBackend } from "./embedded_backend.ts";
 import { demoFile, golden } from "./testdata/demo.ts";
@@ -15,7 +15,7 @@ const introduce: JsonObject = {
 const request = (fields: JsonObject) => readChat({ model: MODEL, ...introduce, ...fields });
 
 function chat(fields: JsonObject = {}, signal: AbortSignal = never): AsyncIterable<BackendEvent> {
-  return backend.chat(MODEL, request(fields), signal);
+  return backend.answer(MODEL, request(fields), signal);
 }
 
 interface Answer {
@@ -34,8 +34,12 @@ async function collect(events: AsyncIterable<BackendEvent>): Promise<Answer> {
   assert.ok(usage?.type === "usage");
   assert.equal(usage.usage.countedBy, "tokenizer");
   const list = all.map((event) => {
-    assert.ok(event.type === "choices" && event.choices.length === 1);
-    return event.choices[0] as { index: 0; delta: { content?: string }; finish_reason: unknown };
+    assert.ok(event.type === "part" && "choices" in event.part && event.part.choices.length === 1);
+    return event.part.choices[0] as {
+      index: 0;
+      delta: { content?: string };
+      finish_reason: unknown;
+    };
   });
   const first = { index: 0, delta: { role: "assistant", content: "" }, finish_reason: null };
   assert.deepEqual(list.shift(), first);
@@ -58,7 +62,7 @@ Deno.test("the demo model is described", async () => {
   assert.deepEqual(await backend.models(never), [{
     id: MODEL,
     contextLength: 512,
-    features: ["chat"],
+    features: ["chat", "completions", "continue", "seed", "stop"],
     architecture: "llama",
     size: "2.8M",
   }]);
@@ -198,7 +202,7 @@ Deno.test("an aborted prompt, and an aborted signal, give no event", async () =>
 Deno.test("a chat's place is free again however it ended, and one too many is refused", async () => {
   const small = new EmbeddedBackend(demoFile, { maxChats: 1 });
   const start = (fields: JsonObject = {}, signal = never) =>
-    small.chat(MODEL, request(fields), signal);
+    small.answer(MODEL, request(fields), signal);
   await collect(start());
   await readSome(start(), 3);
   await assert.rejects(collect(start({}, AbortSignal.abort())), { code: "aborted" });
@@ -210,7 +214,7 @@ Deno.test("a chat's place is free again however it ended, and one too many is re
 });
 
 Deno.test("another model, an unsupported feature and a bad setting are refused", async () => {
-  await assert.rejects(collect(backend.chat("other", request({}), never)), {
+  await assert.rejects(collect(backend.answer("other", request({}), never)), {
     code: "model_unavailable",
   });
   await assert.rejects(backend.count("other", request({}), "", never), {

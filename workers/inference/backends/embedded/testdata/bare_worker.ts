@@ -9,11 +9,10 @@ scope.onmessage = async ({ data }: MessageEvent<Uint8Array>): Promise<void> => {
     model: "lloom-demo",
     messages: [{ role: "user", content: "Please introduce yourself" }],
   });
-  if (request.kind !== "chat") throw new TypeError("ask: not a chat");
   let text = "";
-  for await (const event of backend.chat("lloom-demo", request, new AbortController().signal)) {
-    if (event.type !== "choices") continue;
-    const [choice] = event.choices as [{ delta: { content?: string } }];
+  for await (const event of backend.answer("lloom-demo", request, new AbortController().signal)) {
+    if (event.type !== "part" || !("choices" in event.part)) continue;
+    const [choice] = event.part.choices as [{ delta: { content?: string } }];
     text += choice.delta.content ?? "";
   }
   const names = ["read", "write", "net", "env", "run", "sys", "ffi", "import"] as const;

@@ -1,31 +1,30 @@
 import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
 import {
-  type ChatRequest,
   decodeTrailer,
+  type ModelRequest,
   TEMPLATE_TOKENS,
   type Trailer,
   UNSEEN_TOKENS,
 } from "@lloom/core/protocol";
-import type { BackendEvent, ChatBackend, TokenUsage } from "./backends/backend.ts";
-import { ChatRun, type ChatRunOptions } from "./chat_run.ts";
+import type { BackendEvent, ModelBackend, TokenUsage } from "./backends/backend.ts";
+import { ModelRun, type ModelRunOptions } from "./model_run.ts";
 import { keccakOf, makeJob, RecordingSink } from "./testing/jobs.ts";
 
 const COUNTED: TokenUsage = { promptTokens: 11, completionTokens: 7, countedBy: "tokenizer" };
 const CANCEL = new LloomError("aborted", "test: cancelled").toData();
 
-const text = (content: string, reason: string | null = null): BackendEvent => ({
-  type: "choices",
-  choices: [{ index: 0, delta: { content }, finish_reason: reason }],
-});
+const chunk = (...choices: unknown[]): BackendEvent => ({ type: "part", part: { choices } });
+const text = (content: string, reason: string | null = null): BackendEvent =>
+  chunk({ index: 0, delta: { content }, finish_reason: reason });
 const usage = (completionTokens: number): BackendEvent => ({
   type: "usage",
   usage: { promptTokens: 3, completionTokens, countedBy: "backend" },
 });
 
 /** A backend that plays a script; a function in it is awaited, and may throw. */
-class ScriptedBackend implements ChatBackend {
-  readonly requests: { readonly model: string; readonly request: ChatRequest }[] = [];
+class ScriptedBackend implements ModelBackend {
+  readonly requests: { readonly model: string; readonly request: ModelRequest }[] = [];
   readonly counted: string[] = [];
   pulls = 0;
   closed = false;
@@ -44,7 +43,7 @@ class ScriptedBackend implements ChatBackend {
     return Promise.resolve([]);
   }
 
-  async *chat(model: string, request: ChatRequest, signal: AbortSignal) {
+  async *answer(model: string, request: ModelRequest, signal: AbortSignal) {
     this.requests.push({ model, request });
     try {
       for (const step of this.#script) {
@@ -57,7 +56,7 @@ class ScriptedBackend implements ChatBackend {
     }
   }
 
-  count(_model: string, _request: ChatRequest, completion: string, signal: AbortSignal) {
+  count(_model: string, _request: ModelRequest, completion: string, signal: AbortSignal) {
     this.counted.push(completion);
     return this.#count(signal);
   }
@@ -71,18 +70,18 @@ interface Played {
   readonly sink: RecordingSink;
   readonly backend: ScriptedBackend;
   readonly warnings: string[];
-  readonly run: ChatRun;
+  readonly run: ModelRun;
 }
 
 function play(
   backend: ScriptedBackend,
   job = makeJob(),
-  options: Partial<ChatRunOptions> & { contextLength?: number } = {},
+  options: Partial<ModelRunOptions> & { contextLength?: number } = {},
 ): Played {
   const sink = new RecordingSink();
   const warnings: string[] = [];
   const { contextLength, ...times } = options;
-  const run = new ChatRun(job, sink, {
+  const run = new ModelRun(job, sink, {
     backend,
     model: "its-own-name",
     warn: (message) => warnings.push(message),
@@ -119,7 +118,7 @@ Deno.test("choices become lines, in order, and the receipt's hash covers them an
     finish_reason: null,
   }];
   const played = play(
-    new ScriptedBackend([{ type: "choices", choices }, text("b", "stop"), usage(2)]),
+    new ScriptedBackend([chunk(...choices), text("b", "stop"), usage(2)]),
   );
   assert.deepEqual(await endOf(played), {
     finish: "stop",
@@ -213,7 +212,7 @@ Deno.test("without a usage, the backend's tokenizer counts all text: reasoning, 
     tool_calls: [{ index: 0, function: { name: "f", arguments: "{}" } }],
   };
   const choices = [{ index: 0, delta, finish_reason: "tool_calls" }];
-  const played = play(new ScriptedBackend([{ type: "choices", choices }]));
+  const played = play(new ScriptedBackend([chunk(...choices)]));
   const end = await endOf(played);
   assert.equal(end.countedBy, "tokenizer");
   assert.equal(end.completionTokens, 7);
@@ -250,7 +249,7 @@ Deno.test("an answer that fails before any text is charged no more than was paid
   const choices = [{ index: 0, delta: { role: "assistant" }, finish_reason: null }];
   const failure = () => Promise.reject(new LloomError("backend_failed", "test: boom"));
   const backend = new ScriptedBackend([
-    { type: "choices", choices },
+    chunk(...choices),
     { type: "usage", usage },
     failure,
   ]);

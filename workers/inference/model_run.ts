@@ -5,9 +5,10 @@
 import { type ErrorData, LloomError } from "@lloom/core/errors";
 import type { InferenceEnd, InferenceJob, InferenceRun, InferenceSink } from "@lloom/core/ports";
 import {
-  type ChatRequest,
+  answersOf,
   encodeTrailer,
   messageText,
+  type ModelRequest,
   PROMPT_TOKEN_BYTES,
   TEMPLATE_TOKENS,
   UNSEEN_TOKENS,
@@ -16,7 +17,7 @@ import {
 import { createKeccak, type IHasher } from "hash-wasm/esm";
 import { AnswerLines } from "./answer_lines.ts";
 import { AnswerText } from "./answer_text.ts";
-import type { ChatBackend, TokenUsage } from "./backends/backend.ts";
+import type { ModelBackend, TokenUsage } from "./backends/backend.ts";
 import { Pace } from "./pace.ts";
 import { checkRequest } from "./request_check.ts";
 
@@ -36,8 +37,8 @@ const pace = new Pace();
 const idleHashers: IHasher[] = [];
 
 /** Where an answer comes from. */
-export interface ChatRunComponents {
-  readonly backend: ChatBackend;
+export interface ModelRunComponents {
+  readonly backend: ModelBackend;
   /** The backend's own name of the model. */
   readonly model: string;
   /** Tokens of prompt and answer together, if known. */
@@ -49,23 +50,39 @@ export interface ChatRunComponents {
 }
 
 /** Bounds in time, in milliseconds. */
-export interface ChatRunOptions {
+export interface ModelRunOptions {
   /** One whole answer. */
   readonly totalTimeoutMs: number;
   /** Counting the tokens of an answer whose backend tells no usage. */
   readonly countTimeoutMs: number;
 }
 
-function checkLength(request: ChatRequest, contextLength: number | undefined): void {
+function checkLength(request: ModelRequest, contextLength: number | undefined): void {
   if (contextLength === undefined) return;
-  const chars = request.messages.reduce((sum, message) => sum + messageText(message).length, 0);
-  if (chars > contextLength * MAX_CHARS_PER_TOKEN) {
+  const tokens = leastTokens(request);
+  if (tokens > contextLength) {
     throw new LloomError(
       "context_length_exceeded",
-      `check request: ${chars} characters for a context of ${contextLength} tokens`,
+      `check request: at least ${tokens} tokens for a context of ${contextLength}`,
     );
   }
 }
+
+/** How many tokens the longest prompt of a request has for sure. */
+function leastTokens(request: ModelRequest): number {
+  switch (request.kind) {
+    case "chat":
+      return tokensOf(request.messages.reduce((sum, one) => sum + messageText(one).length, 0));
+    case "completion":
+      return Math.max(...request.prompts.map((text) => tokensOf(text.length)));
+    case "embedding":
+      return Math.max(
+        ...request.inputs.map((one) => typeof one === "string" ? tokensOf(one.length) : one.length),
+      );
+  }
+}
+
+const tokensOf = (chars: number): number => Math.ceil(chars / MAX_CHARS_PER_TOKEN);
 
 /**
  * Runs one request against a backend. Tokens charged are the backend's own count, else the model's
@@ -73,11 +90,11 @@ function checkLength(request: ChatRequest, contextLength: number | undefined): v
  * have a price, than the answer's text can have: what a backend counts above it is the executor's
  * loss. An answer far above it is stopped, with finish `length`.
  */
-export class ChatRun implements InferenceRun {
+export class ModelRun implements InferenceRun {
   readonly #job: InferenceJob;
   readonly #sink: InferenceSink;
-  readonly #components: ChatRunComponents;
-  readonly #options: ChatRunOptions;
+  readonly #components: ModelRunComponents;
+  readonly #options: ModelRunOptions;
   readonly #controller = new AbortController();
   readonly #text = new AnswerText();
   #cancelled = false;
@@ -86,8 +103,8 @@ export class ChatRun implements InferenceRun {
   constructor(
     job: InferenceJob,
     sink: InferenceSink,
-    components: ChatRunComponents,
-    options: ChatRunOptions,
+    components: ModelRunComponents,
+    options: ModelRunOptions,
   ) {
     this.#job = job;
     this.#sink = sink;
@@ -116,7 +133,7 @@ export class ChatRun implements InferenceRun {
   /** Runs to the last call of the sink; never rejects. */
   async run(): Promise<void> {
     const timer = setTimeout(
-      () => this.#stop(new LloomError("backend_timeout", "run chat: no end in time")),
+      () => this.#stop(new LloomError("backend_timeout", "run request: no end in time")),
       this.#options.totalTimeoutMs,
     );
     pace.begin();
@@ -146,12 +163,12 @@ export class ChatRun implements InferenceRun {
     try {
       this.#controller.signal.throwIfAborted();
       const { backend, model } = this.#components;
-      for await (const event of backend.chat(model, request, this.#controller.signal)) {
+      for await (const event of backend.answer(model, request, this.#controller.signal)) {
         if (event.type === "usage") {
           usage = event.usage;
         } else {
-          this.#text.add(event.choices);
-          lines.add(event.choices);
+          if ("choices" in event.part) this.#text.add(event.part.choices);
+          lines.add(event.part);
           overLong = this.#isOverLong();
           if (overLong) break;
         }
@@ -171,7 +188,7 @@ export class ChatRun implements InferenceRun {
     // What is there need not wait for the counting.
     lines.flush();
     usage ??= await this.#count(request);
-    this.#sink.end(this.#finish(lines, request.n, usage, error, overLong));
+    this.#sink.end(this.#finish(lines, answersOf(request), usage, error, overLong));
   }
 
   #finish(
@@ -222,7 +239,7 @@ export class ChatRun implements InferenceRun {
   }
 
   /** Counts within a bounded time. What cannot be counted is not charged. */
-  async #count(request: ChatRequest): Promise<TokenUsage> {
+  async #count(request: ModelRequest): Promise<TokenUsage> {
     const { backend, model, warn } = this.#components;
     const controller = new AbortController();
     const expired = Promise.withResolvers<never>();
@@ -252,8 +269,8 @@ export class ChatRun implements InferenceRun {
     if (signal.aborted) return LloomError.wrap(signal.reason, "aborted");
     if (thrown instanceof LloomError) return thrown;
     // An unforeseen error's own text may quote the prompt.
-    this.#components.warn(`unexpected error while running a chat: ${codeOf(thrown)}`);
-    return new LloomError("internal", "run chat: unexpected error", { cause: thrown });
+    this.#components.warn(`unexpected error while running a request: ${codeOf(thrown)}`);
+    return new LloomError("internal", "run request: unexpected error", { cause: thrown });
   }
 }
 

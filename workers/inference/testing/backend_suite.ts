@@ -1,4 +1,4 @@
-/** What every `ChatBackend` must do. Each implementation's tests run this suite. @module */
+/** What every `ModelBackend` must do. Each implementation's tests run this suite. @module */
 import { LloomError } from "@lloom/core/errors";
 import {
   type ChatRequest,
@@ -7,11 +7,11 @@ import {
   readModelRequest,
 } from "@lloom/core/protocol";
 import assert from "node:assert/strict";
-import type { BackendEvent, ChatBackend } from "../backends/backend.ts";
+import type { AnswerPart, BackendEvent, ModelBackend } from "../backends/backend.ts";
 
 /** A backend made ready for one test. */
 export interface BackendFixture {
-  readonly backend: ChatBackend;
+  readonly backend: ModelBackend;
   /** A model that it offers, whose answer to any prompt has more than two tokens. */
   readonly model: string;
   readonly stop?: () => Promise<void>;
@@ -37,15 +37,20 @@ export async function collect(events: AsyncIterable<BackendEvent>): Promise<Back
   return all;
 }
 
+/** All parts of an answer, as they become lines. */
+export function partsOf(events: readonly BackendEvent[]): AnswerPart[] {
+  return events.flatMap((event) => event.type === "part" ? [event.part] : []);
+}
+
 /** All entries of all `choices`. */
 export function choicesOf(events: readonly BackendEvent[]): Record<string, unknown>[] {
-  return events.flatMap((event) => event.type === "choices" ? event.choices : [])
+  return partsOf(events).flatMap((part) => "choices" in part ? part.choices : [])
     .filter((choice): choice is Record<string, unknown> => isJsonObject(choice));
 }
 
 /** All text of an answer, without reasoning. */
 export function contentOf(events: readonly BackendEvent[]): string {
-  return choicesOf(events).map(({ delta }) => isJsonObject(delta) ? delta.content : "")
+  return choicesOf(events).map(({ delta, text }) => isJsonObject(delta) ? delta.content : text)
     .filter((content) => typeof content === "string").join("");
 }
 
@@ -60,7 +65,7 @@ const never = (): AbortSignal => new AbortController().signal;
 const cancelled = (): LloomError => new LloomError("aborted", "test: cancelled");
 
 /** Registers the suite's tests. */
-export function testChatBackend(
+export function testBackend(
   name: string,
   start: () => BackendFixture | Promise<BackendFixture>,
 ): void {
@@ -86,7 +91,7 @@ export function testChatBackend(
 
   test("an answer has text, one reason to end, and at most one usage, the last", async (fixture) => {
     const { backend, model } = fixture;
-    const events = await collect(backend.chat(model, chatRequest(model), never()));
+    const events = await collect(backend.answer(model, chatRequest(model), never()));
     assert.notEqual(contentOf(events), "");
     assert.equal(reasonsOf(events).length, 1);
     const usages = events.filter((event) => event.type === "usage");
@@ -101,7 +106,7 @@ export function testChatBackend(
     const { backend, model } = fixture;
     for (const fields of [{}, { max_tokens: 50 }, { max_completion_tokens: 50 }]) {
       const request = { ...chatRequest(model, fields), maxTokens: 2 };
-      const events = await collect(backend.chat(model, request, never()));
+      const events = await collect(backend.answer(model, request, never()));
       assert.deepEqual(reasonsOf(events), ["length"]);
       const usage = events.find((event) => event.type === "usage");
       if (usage !== undefined) assert.ok(usage.usage.completionTokens <= 2);
@@ -111,11 +116,11 @@ export function testChatBackend(
   test("a signal that is aborted already stops everything", async (fixture) => {
     const { backend, model } = fixture;
     const signal = AbortSignal.abort(cancelled());
-    await assert.rejects(collect(backend.chat(model, chatRequest(model), signal)), {
+    await assert.rejects(collect(backend.answer(model, chatRequest(model), signal)), {
       code: "aborted",
     });
     assert.deepEqual(
-      await collect(backend.chat(model, chatRequest(model), never())).then(reasonsOf),
+      await collect(backend.answer(model, chatRequest(model), never())).then(reasonsOf),
       [
         "stop",
       ],
@@ -127,7 +132,7 @@ export function testChatBackend(
     const controller = new AbortController();
     let events = 0;
     await assert.rejects(async () => {
-      for await (const _ of backend.chat(model, chatRequest(model), controller.signal)) {
+      for await (const _ of backend.answer(model, chatRequest(model), controller.signal)) {
         events++;
         controller.abort(cancelled());
       }
@@ -137,15 +142,16 @@ export function testChatBackend(
 
   test("a caller who leaves early leaves nothing behind", async (fixture) => {
     const { backend, model } = fixture;
-    for await (const _ of backend.chat(model, chatRequest(model), never())) break;
-    const events = await collect(backend.chat(model, chatRequest(model), never()));
+    for await (const _ of backend.answer(model, chatRequest(model), never())) break;
+    const events = await collect(backend.answer(model, chatRequest(model), never()));
     assert.deepEqual(reasonsOf(events), ["stop"]);
   });
 
   test("answers at the same time do not mix", async (fixture) => {
     const { backend, model } = fixture;
     // Likeliest tokens only, so that equal questions have equal answers.
-    const ask = () => collect(backend.chat(model, chatRequest(model, { temperature: 0 }), never()));
+    const ask = () =>
+      collect(backend.answer(model, chatRequest(model, { temperature: 0 }), never()));
     const alone = contentOf(await ask());
     const together = await Promise.all([ask(), ask(), ask()]);
     assert.deepEqual(together.map(contentOf), [alone, alone, alone]);
