@@ -20,6 +20,8 @@ export interface Child {
   printed(text: string): Promise<void>;
   /** The first line of standard error, from its beginning, that matches. @throws if it ends without one */
   logged(pattern: RegExp): Promise<string>;
+  /** Writes to standard input, which must be open. */
+  write(text: string): Promise<void>;
   kill(signal: Deno.Signal): void;
   /** How it ended, once it has. */
   readonly ended: Promise<ChildResult>;
@@ -49,15 +51,20 @@ export function startDeno(args: readonly string[], options: ChildOptions = {}): 
   }).spawn();
   const output = new LineReader(process.stdout);
   const errors = new LineReader(process.stderr);
+  const input = options.openStdin === true ? process.stdin.getWriter() : undefined;
   return {
     pid: process.pid,
     line: (containing) => output.line(containing),
     printed: (text) => output.printed(text),
     logged: (pattern) => errors.find(pattern),
+    async write(text) {
+      if (input === undefined) throw new TypeError("write to child: its standard input is closed");
+      await input.write(new TextEncoder().encode(text));
+    },
     kill: (signal) => process.kill(signal),
     ended: (async () => {
       const [status, stdout, stderr] = await Promise.all([process.status, output.all, errors.all]);
-      if (options.openStdin === true) await closeStdin(process);
+      if (input !== undefined) await closeInput(input);
       return { code: status.code, signal: status.signal, stdout, stderr };
     })(),
   };
@@ -69,9 +76,9 @@ export function runDeno(args: readonly string[], options: ChildOptions = {}): Pr
 }
 
 /** Lets go of the pipe to a process that has ended, which may have closed it. */
-async function closeStdin({ stdin }: Deno.ChildProcess): Promise<void> {
+async function closeInput(input: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
   try {
-    await stdin.close();
+    await input.close();
   } catch (error) {
     if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
   }

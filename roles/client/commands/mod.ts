@@ -1,6 +1,7 @@
 /** The subcommands of `lloom-client`. @module */
 import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { channelCommand } from "./channel.ts";
+import { chatCommand } from "./chat.ts";
 import { diagnoseCommand } from "./diagnose.ts";
 import { historyCommand } from "./history.ts";
 import { balanceCommand, depositCommand, withdrawCommand } from "./money.ts";
@@ -19,6 +20,7 @@ export function clientCommands(): readonly CommandUnknownOpts[] {
     showRequestCommand(),
     receiptCommand(),
     peersCommand(),
+    chatCommand(),
     diagnoseCommand(),
   ];
 }

@@ -45,7 +45,7 @@ export async function diagnose(
     check("program", () => checkProgram(sandboxWorkers)),
     check("configuration", () => checkConfiguration(context)),
     check("data directory", () => checkDataDirectory(config), "choose another with --data-dir"),
-    check("identity", () => checkIdentity(config), "`generate-identity` makes a key"),
+    check("identity", () => checkIdentity(config)),
   ])).flat();
   const wallet = await openWallet(context, local);
   try {
