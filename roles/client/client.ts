@@ -82,6 +82,8 @@ export class LloomClient {
   readonly #observations: Observations;
   readonly #router: Router;
   readonly #wallet: Wallet | undefined;
+  /** Answers, each with what cancels it. */
+  readonly #underWay = new Map<Promise<void>, AbortSignal>();
 
   private constructor(
     peer: Peer,
@@ -203,6 +205,12 @@ export class LloomClient {
     return models;
   }
 
+  /** Live executors that offer a model, or all, as far as they are known without a search. */
+  known(model?: string): readonly RegistryEntry[] {
+    const entries = model === undefined ? this.#registry.entries() : this.#registry.ofModel(model);
+    return [...entries].filter((entry) => this.#registry.isLive(entry));
+  }
+
   /** Executors that offer a model, or all. */
   async executors(model?: string, signal?: AbortSignal): Promise<readonly RegistryEntry[]> {
     await this.#finder.find(model, signal);
@@ -270,9 +278,14 @@ export class LloomClient {
     return consent;
   }
 
-  /** Leaves the network. Answers under way break off. */
+  /**
+   * Leaves the network. Answers under way break off; those that were cancelled are settled first, which
+   * takes some seconds at most.
+   */
   async close(): Promise<void> {
     this.#finder.stop();
+    const cancelled = [...this.#underWay].filter(([, signal]) => signal.aborted);
+    await Promise.all(cancelled.map(([over]) => over));
     await this.#infer.stop();
     await this.#peer.stop();
   }
@@ -307,6 +320,9 @@ export class LloomClient {
       { timeoutMs },
     );
     this.#wallet?.keep(answer.receipt, body);
+    const over = answer.receipt.then(() => {}, () => {}); // its reader gets the error
+    this.#underWay.set(over, signal);
+    over.then(() => this.#underWay.delete(over));
     return answer;
   }
 }

@@ -52,11 +52,11 @@ export interface RouterComponents {
   /** Looks for executors. */
   readonly finder: Pick<Finder, "find">;
   /** Where they are kept. */
-  readonly registry: Registry;
+  readonly registry: Pick<Registry, "ofModel">;
   /** How they have served. */
   readonly observations: Observations;
   /** Time. */
-  readonly clock: Clock;
+  readonly clock: Pick<Clock, "now">;
   /** What can be paid with; undefined: only what is free is asked. */
   readonly means: PaymentMeans | undefined;
   /** The most that a request may cost that does not say. */
