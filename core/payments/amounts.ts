@@ -72,7 +72,7 @@ export function formatCost(cost: Cost, asset: Asset): string {
 }
 
 /** A whole number of `10^-decimals` as a decimal number. */
-function formatUnits(value: bigint, decimals: number): string {
+export function formatUnits(value: bigint, decimals: number): string {
   const digits = (value < 0n ? -value : value).toString().padStart(decimals + 1, "0");
   const whole = digits.slice(0, digits.length - decimals);
   const fraction = digits.slice(digits.length - decimals).replace(/0+$/, "");

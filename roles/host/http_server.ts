@@ -42,6 +42,13 @@ export interface HttpServerOptions {
   readonly headTimeoutMs?: number;
   /** How long a whole request may take to arrive, in milliseconds. @default 30000 */
   readonly requestTimeoutMs?: number;
+  /**
+   * Answers by the head alone, before any body is read; undefined if the request is to be read and
+   * handled. The request that it gets has no body. @default all are handled
+   */
+  readonly admit?: (request: Request) => Response | undefined;
+  /** Refuses a request whose body is too long. @default 413 without a body */
+  readonly tooLarge?: (request: Request) => Response;
 }
 
 /**
@@ -76,7 +83,7 @@ export async function serveHttp(
     maxHeaderSize: MAX_HEAD_BYTES,
   };
   const server = createServer(settings, (incoming, outgoing) => {
-    serve(incoming, outgoing, options.maxBodyBytes, handler).catch((error: unknown) => {
+    serve(incoming, outgoing, options, handler).catch((error: unknown) => {
       log.debug("answer request: {error}", { error });
       incoming.destroy();
     });
@@ -110,22 +117,27 @@ async function stop(server: Server): Promise<void> {
 async function serve(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  maxBodyBytes: number,
+  options: HttpServerOptions,
   handler: HttpHandler,
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.on("close", () => gone.abort());
-  const body = await readBody(incoming, maxBodyBytes);
-  if (body === undefined) {
-    // What is still to come is not worth reading.
-    outgoing.writeHead(413, { "connection": "close", "content-length": "0" }).end();
-    return;
-  }
-  const request = toRequest(incoming, body, gone.signal);
-  if (request === undefined) {
+  const { admit, tooLarge = () => new Response(null, { status: 413 }) } = options;
+  const head = toRequest(incoming, undefined, gone.signal);
+  if (head === undefined) {
     outgoing.writeHead(400, { "connection": "close", "content-length": "0" }).end();
     return;
   }
+  const early = admit?.(head);
+  const body = early === undefined ? await readBody(incoming, options.maxBodyBytes) : undefined;
+  const refusal = early ?? (body === undefined ? tooLarge(head) : undefined);
+  if (refusal !== undefined) {
+    // What is still to come is not worth reading.
+    if (announcesBody(incoming)) outgoing.setHeader("connection", "close");
+    await send(refusal, outgoing, head.method === "HEAD", gone.signal);
+    return;
+  }
+  const request = body!.length === 0 ? head : toRequest(incoming, body, gone.signal) ?? head;
   let response: Response;
   try {
     response = await handler(request, incoming.socket.remoteAddress ?? "");
@@ -134,6 +146,10 @@ async function serve(
     response = new Response(null, { status: 500 });
   }
   await send(response, outgoing, request.method === "HEAD", gone.signal);
+}
+
+function announcesBody({ headers }: IncomingMessage): boolean {
+  return Number(headers["content-length"] ?? 0) > 0 || headers["transfer-encoding"] !== undefined;
 }
 
 /** A whole body; undefined if it is too long. */
@@ -154,7 +170,7 @@ async function readBody(
 
 function toRequest(
   { method = "GET", url = "", rawHeaders }: IncomingMessage,
-  body: Uint8Array<ArrayBuffer>,
+  body: Uint8Array<ArrayBuffer> | undefined,
   signal: AbortSignal,
 ): Request | undefined {
   // A proxy's absolute form would choose the host, which nothing here may depend on.
@@ -169,7 +185,7 @@ function toRequest(
       method,
       headers,
       signal,
-      ...(body.length > 0 && method !== "GET" && method !== "HEAD" && { body }),
+      ...(body !== undefined && method !== "GET" && method !== "HEAD" && { body }),
     });
   } catch (error) {
     if (error instanceof TypeError) return undefined;
@@ -189,6 +205,8 @@ async function send(
     outgoing.end();
     return;
   }
+  // The first event may take long, and its reader wants to know before that there will be one.
+  if (headers.get("content-type")?.startsWith("text/event-stream")) outgoing.flushHeaders();
   const reader = body.getReader();
   const cancel = () => {
     reader.cancel(gone.reason).catch((error: unknown) => {

@@ -3,6 +3,7 @@ import type { CommandUnknownOpts } from "@commander-js/extra-typings";
 import { channelCommand } from "./channel.ts";
 import { chatCommand } from "./chat.ts";
 import { diagnoseCommand } from "./diagnose.ts";
+import { gatewayCommand } from "./gateway.ts";
 import { historyCommand } from "./history.ts";
 import { balanceCommand, depositCommand, withdrawCommand } from "./money.ts";
 import { peersCommand } from "./peers.ts";
@@ -12,6 +13,7 @@ import { showRequestCommand } from "./show_request.ts";
 /** All of them, in the order of `--help`. */
 export function clientCommands(): readonly CommandUnknownOpts[] {
   return [
+    gatewayCommand(),
     balanceCommand(),
     depositCommand(),
     withdrawCommand(),

@@ -17,3 +17,12 @@ export function lloomField({ parts, cost, asset, cached, estimated }: AnswerEnd)
 export function seamComment({ peerId, code }: AnswerPiece & { readonly type: "seam" }): string {
   return `: lloom continued by ${peerId} after ${code}\n\n`;
 }
+
+/** Token counts in OpenAI's form. */
+export function usageField({ promptTokens, completionTokens }: AnswerEnd): JsonObject {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+  };
+}
