@@ -1,33 +1,29 @@
 /** `--prompt`: one question, its answer as it comes, and how it was proven. @module */
 import type { Receipt } from "@lloom/core/net";
-import type { JsonObject } from "@lloom/core/protocol";
-import { print, printable, printableJson, printError } from "@lloom/host";
+import { type OutputFile, print, printable, printError } from "@lloom/host";
+import {
+  afterAnswer,
+  type AnswerFormat,
+  beforeAnswer,
+  factsOf,
+  wholeAnswer,
+} from "./answer_form.ts";
 import { saysSomething, textOf } from "./chat_chunk.ts";
 import type { CompleteOptions, LloomClient } from "./client.ts";
+import { chatRequest, type PromptRequest } from "./prompt_request.ts";
 import { type CompletionReport, reportOf } from "./report.ts";
 import { acknowledgementOf, spendingOf } from "./spending.ts";
 
-/** One question. */
-export interface Question {
-  readonly model: string;
-  readonly prompt: string;
-  readonly systemPrompt?: string;
-  readonly temperature?: number;
-  readonly maxTokens: number;
-}
-
-/** A question as an OpenAI chat-completion request. */
-export function chatRequest(question: Question): JsonObject {
-  const { model, prompt, systemPrompt, temperature, maxTokens } = question;
-  return {
-    model,
-    messages: [
-      ...(systemPrompt === undefined ? [] : [{ role: "system", content: systemPrompt }]),
-      { role: "user", content: prompt },
-    ],
-    max_tokens: maxTokens,
-    ...(temperature !== undefined && { temperature }),
-  };
+/** Where an answer goes, and how. */
+export interface AnswerOptions {
+  /** What it looks like. */
+  readonly format: AnswerFormat;
+  /** Whether its text is printed while it comes. @default true, but not in JSON or to a file */
+  readonly stream?: boolean | undefined;
+  /** Takes the whole answer instead of standard output. */
+  readonly output?: OutputFile | undefined;
+  /** Called before anything is printed. */
+  readonly onFirst?: () => void;
 }
 
 /**
@@ -36,11 +32,11 @@ export function chatRequest(question: Question): JsonObject {
  */
 export async function ask(
   client: LloomClient,
-  question: Question,
+  request: PromptRequest,
   options: CompleteOptions,
-  onText: (text: string) => void,
+  onText: (text: string) => void = () => {},
 ): Promise<CompletionReport> {
-  const body = new TextEncoder().encode(JSON.stringify(chatRequest(question)));
+  const body = new TextEncoder().encode(JSON.stringify(chatRequest(request)));
   const startMs = performance.now();
   let firstMs: number | undefined;
   let content = "";
@@ -59,7 +55,7 @@ export async function ask(
   return reportOf(receipt, {
     content,
     body,
-    backend: client.backendOf(receipt.executor.peerId, question.model) ?? "unknown",
+    backend: client.backendOf(receipt.executor.peerId, request.model) ?? "unknown",
     client: client.identity,
     domain: client.domainOf(receipt.request.commitment.channelId),
     ttftMs: (firstMs ?? endMs) - startMs,
@@ -69,52 +65,51 @@ export async function ask(
   });
 }
 
-/**
- * Prints the answer while it comes: as text to standard output, or as one object at its end.
- * @param onFirst called before the first text is printed
- */
+/** Asks, and has the answer where it is wanted: while it comes, or once it is whole and proven. */
 export async function askAndPrint(
   client: LloomClient,
-  question: Question,
+  request: PromptRequest,
   options: CompleteOptions,
-  format: "text" | "json",
-  onFirst: () => void = () => {},
+  { format, stream = true, output, onFirst = () => {} }: AnswerOptions,
 ): Promise<CompletionReport> {
-  const terminal = Deno.stdout.isTerminal();
-  let open = false;
-  const onText = (text: string) => {
+  if (format === "json" || !stream || output !== undefined) {
+    const report = await ask(client, request, options);
     onFirst();
-    print(terminal ? printable(text) : text);
-    open = !text.endsWith("\n");
+    const whole = wholeAnswer(format, request, report);
+    if (output === undefined) show(whole);
+    else output.write(whole);
+    return report;
+  }
+  let shown = "";
+  const onText = (text: string) => {
+    if (shown === "") {
+      onFirst();
+      show(beforeAnswer(format, request));
+    }
+    show(text);
+    shown = text;
   };
   try {
-    const report = await ask(client, question, options, format === "text" ? onText : () => {});
-    if (format === "json") print(`${printableJson(report)}\n`);
+    const report = await ask(client, request, options, onText);
+    if (shown === "") onText("");
+    show(afterAnswer(format, report));
+    shown = "\n";
     return report;
   } finally {
-    if (open) print("\n");
+    // Whatever broke it, what is said about it begins a line.
+    if (shown !== "" && !shown.endsWith("\n")) print("\n");
   }
+}
+
+/** Prints what may hold a stranger's text: a program gets it as it is, a terminal what is harmless. */
+function show(text: string): void {
+  print(Deno.stdout.isTerminal() ? printable(text) : text);
 }
 
 /** Tells on standard error who answered, how fast, and what was proven. */
 export function printSummary(report: CompletionReport): void {
-  const { executor, usage, timings, backend, model, spending } = report;
-  const streamMs = timings.totalMs - timings.ttftMs;
-  const rate = streamMs > 0 ? (usage.completionTokens / (streamMs / 1000)).toFixed(0) : "–";
-  printError([
-    "",
-    `model      ${printable(model)} (${printable(backend)})`,
-    `executor   ${executor.peerId}`,
-    `           ${executor.address}`,
-    `tokens     ${usage.promptTokens} in, ${usage.completionTokens} out`,
-    `speed      ${timings.ttftMs.toFixed(0)} ms to the first token, then ${rate} tokens/s`,
-    ...(spending === undefined ? [] : [
-      `cost       ${spending.cost}, at ${spending.inboundPrice} in and ${spending.outboundPrice} out` +
-      " per 1,000,000 tokens",
-      `left       ${spending.channelLeft} on the channel`,
-    ]),
-    `request    signed by this client ${report.client.address}, accepted by the executor`,
-    `receipt    signed by the executor over every byte above: checked`,
-    "",
-  ].join("\n"));
+  const lines = factsOf(report).flatMap(([label, values]) =>
+    values.map((value, i) => `${(i === 0 ? label : "").padEnd(11)}${value}`)
+  );
+  printError(["", ...lines, ""].join("\n"));
 }

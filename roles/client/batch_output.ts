@@ -9,18 +9,6 @@ import {
 import { print, printableJson, RowFile, UsageError } from "@lloom/host";
 import type { BatchRow } from "./batch_input.ts";
 
-/** Where the network answered a row, and what that proves and cost. */
-export interface RowOrigin {
-  /** The executor's PeerId. */
-  readonly executor: string;
-  /** Its Ethereum address. */
-  readonly address: string;
-  /** What was signed: `show-request` finds the receipt by it. */
-  readonly requestHash: string;
-  /** In whole units of the asset, with its symbol; absent if it was free. */
-  readonly cost?: string;
-}
-
 /** One answered row. The form of `response` and `error` is that of OpenAI's batches. */
 export interface OutputRow {
   /** The row of the batch, from 0. */
@@ -35,8 +23,8 @@ export interface OutputRow {
   } | null;
   /** Why there is no answer; null if there is one. */
   readonly error: { readonly code: ErrorCode; readonly message: string } | null;
-  /** What Lloom knows besides. */
-  readonly lloom: { readonly row: string } & Partial<RowOrigin>;
+  /** The digest of the row; and of an answer where it came from and what it cost, as the gateway says it. */
+  readonly lloom: JsonObject & { readonly row: string };
 }
 
 /** How the rows of a batch ended so far. */

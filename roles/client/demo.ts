@@ -80,11 +80,11 @@ export async function runDemo(options: DemoOptions): Promise<void> {
     const { maxTokens, timeoutMs } = options;
     const question = { model: backend.model, prompt: DEMO_PROMPT, maxTokens };
     if (format === "json") {
-      const report = await ask(client, question, { signal, timeoutMs }, () => {});
+      const report = await ask(client, question, { signal, timeoutMs });
       const settlement = money && settlementJson(await money.settle(signal));
       return print(`${printableJson({ ...report, ...(settlement && { settlement }) })}\n`);
     }
-    printSummary(await askAndPrint(client, question, { signal, timeoutMs }, format));
+    printSummary(await askAndPrint(client, question, { signal, timeoutMs }, { format }));
     if (money !== undefined) printError(describeSettlement(await money.settle(signal)));
   });
 }

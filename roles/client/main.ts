@@ -1,27 +1,27 @@
 /** The program `lloom-client`. @module */
-import { Option } from "@commander-js/extra-typings";
-import { LloomError } from "@lloom/core/errors";
 import { generateIdentity, Identity, parsePrivateKey } from "@lloom/core/identity";
 import {
   type CommandContext,
   createProgram,
   generateIdentityCommand,
   openCommand,
+  type ParsedCommand,
   runInterruptibly,
   runProgram,
+  UsageError,
 } from "@lloom/host";
 import { CLIENT_SETTINGS, type ClientConfig } from "@lloom/host/config";
+import type { AnswerFormat } from "./answer_form.ts";
 import { clientCommands } from "./commands/mod.ts";
-import { type NetworkContext, withNetwork } from "./network.ts";
-import { routingOptions } from "./routing_options.ts";
+import { addFlags, type Flags, type Task, taskOf } from "./flags.ts";
+import { advised, type NetworkContext, withNetwork } from "./network.ts";
 
 /** What the command line asks for. */
-interface Wishes {
-  readonly prompt?: string | undefined;
-  readonly queryModel?: string | undefined;
-  readonly discoverModels?: true | undefined;
-  readonly demo?: true | undefined;
-  readonly dryRun?: true | undefined;
+interface Wanted {
+  readonly flags: Flags;
+  readonly task: Task;
+  /** How an answer is printed. */
+  readonly answerFormat: AnswerFormat;
 }
 
 /**
@@ -29,58 +29,58 @@ interface Wishes {
  * @returns the code to exit with
  */
 export function main(args: readonly string[]): Promise<number> {
-  const program = createProgram(
+  const program = addFlags(createProgram(
     CLIENT_SETTINGS,
     "Asks language models on the Lloom network, and proves what they answered.",
-  );
+    { formats: ["markdown"] },
+  ));
   program
-    .addOption(
-      new Option("--prompt <text>", "ask a model").conflicts([
-        "discoverModels",
-        "queryModel",
-        "demo",
-      ]),
-    )
-    .addOption(
-      new Option("--discover-models", "list the models on offer").conflicts([
-        "queryModel",
-        "demo",
-      ]),
-    )
-    .addOption(
-      new Option("--query-model <name>", "list the executors that offer a model").conflicts("demo"),
-    )
-    .addOption(
-      new Option(
-        "--dry-run",
-        "with --prompt: say who would be asked and what it can cost, and stop",
-      )
-        .conflicts(["discoverModels", "queryModel", "demo"]),
-    )
-    .option("--demo", "run a network on this machine and ask it; with --bootstrap-nodes, ask that")
     .addCommand(generateIdentityCommand(CLIENT_SETTINGS))
-    .action(async (options, command) => {
-      const wishes: Wishes = options;
-      const { prompt, queryModel, discoverModels, demo } = wishes;
-      if ([prompt, queryModel, discoverModels, demo].every((wish) => wish === undefined)) {
-        command.help({ error: true });
-      }
+    .action(async (flags, command) => {
+      const task = taskOf(flags, Deno.stdin.isTerminal());
+      if (task === undefined) return command.help({ error: true });
+      const wanted = { flags, task, answerFormat: formatOf(command) };
+      checkFormat(wanted);
       const context = openCommand(CLIENT_SETTINGS, command);
-      await runInterruptibly((signal) => run(wishes, context, signal));
+      await runInterruptibly((signal) => run(wanted, context, signal));
     });
   for (const command of clientCommands()) program.addCommand(command);
+  program.hook("preAction", (_, command) => {
+    if (command.parent !== null && formatOf(command) === "markdown") {
+      throw notMarkdown(command.name());
+    }
+  });
   return runProgram(program, args);
 }
 
+function formatOf(command: ParsedCommand): AnswerFormat {
+  const { format } = command.optsWithGlobals() as { readonly format: AnswerFormat };
+  return format;
+}
+
+/** @throws {UsageError} for a format that the task's result cannot have */
+function checkFormat({ flags, task, answerFormat }: Wanted): void {
+  if (answerFormat === "markdown" && (task !== "prompt" || flags.async || flags.dryRun)) {
+    throw notMarkdown("this");
+  }
+  if (answerFormat === "json" && flags.stream) {
+    throw new UsageError("read flags: --stream with --format json: the answer is one object");
+  }
+}
+
+function notMarkdown(what: string): UsageError {
+  return new UsageError(`read flags: --format markdown is for answers, ${what} prints none`);
+}
+
 async function run(
-  wishes: Wishes,
+  wanted: Wanted,
   context: CommandContext<ClientConfig>,
   signal: AbortSignal,
 ): Promise<void> {
+  const { flags, task, answerFormat } = wanted;
   const { config, format, sandboxWorkers } = context;
-  const { bootstrapNodes } = config.network;
   const { defaults } = config.client;
-  if (wishes.demo && bootstrapNodes.length === 0) {
+  if (task === "demo" && config.network.bootstrapNodes.length === 0) {
     const { runDemo } = await import("./demo.ts");
     const { privateKey } = config.identity;
     return await runDemo({
@@ -96,54 +96,33 @@ async function run(
       signal,
     });
   }
-  await withNetwork(context, signal, (context) => serve(wishes, context));
+  if (task === "batch") {
+    const { runBatch } = await import("./batch.ts");
+    return await runBatch(flags, context, signal);
+  }
+  if (task === "prompt" || task === "demo") {
+    const { runPrompt } = await import("./prompt.ts");
+    return await runPrompt(flags, answerFormat, context, signal);
+  }
+  await withNetwork(context, signal, (network) => list(flags, network));
 }
 
-/** Does what is asked for, with a line on the terminal until there is something to show. */
-async function serve(
-  wishes: Wishes,
-  { client, wallet, config, format, signal }: NetworkContext,
+/** Lists what is on offer, with a line on the terminal until there is something to show. */
+async function list(
+  { queryModel }: Flags,
+  { client, wallet, format, signal }: NetworkContext,
 ): Promise<void> {
-  const { showProgress } = await import("./progress.ts");
-  const { model, temperature, maxTokens, systemPrompt } = config.client.defaults;
+  const [{ showProgress }, { printExecutors, printModels }] = await Promise.all([
+    import("./progress.ts"),
+    import("./list.ts"),
+  ]);
   const hide = showProgress(() => `searching the network, ${client.peers} peers`);
   try {
-    if (wishes.prompt === undefined && !wishes.demo) {
-      const { printExecutors, printModels } = await import("./list.ts");
-      return await (wishes.queryModel === undefined
-        ? printModels(client, format, signal, hide)
-        : printExecutors(client, wishes.queryModel, wallet.funds, format, signal, hide));
-    }
-    const { askAndPrint, chatRequest, printSummary } = await import("./ask.ts");
-    const { DEMO_MODEL, DEMO_PROMPT } = await import("./demo.ts");
-    const asked = model ?? (wishes.demo ? DEMO_MODEL : undefined);
-    if (asked === undefined) {
-      throw new LloomError(
-        "config_invalid",
-        "ask: name a model with --model or LLOOM_DEFAULT_MODEL; --discover-models lists them",
-      );
-    }
-    const question = {
-      model: asked,
-      prompt: wishes.prompt ?? DEMO_PROMPT,
-      maxTokens,
-      ...(systemPrompt !== undefined && { systemPrompt }),
-      ...(temperature !== undefined && { temperature }),
-    };
-    const options = { ...routingOptions(config), signal };
-    if (wishes.dryRun) {
-      const body = new TextEncoder().encode(JSON.stringify(chatRequest(question)));
-      const { printDryRun } = await import("./dry_run.ts");
-      return await printDryRun(client, body, options, wallet, format, hide);
-    }
-    const report = await askAndPrint(client, question, options, format, hide);
-    const isWorthIt = Deno.stderr.isTerminal() || report.spending !== undefined;
-    if (format === "text" && isWorthIt) printSummary(report);
+    await (queryModel === undefined
+      ? printModels(client, format, signal, hide)
+      : printExecutors(client, queryModel, wallet.funds, format, signal, hide));
   } catch (error) {
-    if (!(error instanceof LloomError) || error.code !== "no_executor") throw error;
-    if (wishes.discoverModels) throw error;
-    const message = `${error.message}; --discover-models lists what is on offer`;
-    throw new LloomError(error.code, message, { cause: error });
+    throw queryModel === undefined ? error : advised(error);
   } finally {
     hide();
   }

@@ -75,3 +75,10 @@ function inWords({ executor, amount, asset, isNew }: Deposit): string {
   const [what, how] = isNew ? ["opening a channel", "with"] : ["topping up the channel", "by"];
   return `${what} to ${toChecksumAddress(executor)} ${how} ${formatAmount(amount, asset)}`;
 }
+
+/** An error, with what to do where nobody serves what was asked. */
+export function advised(error: unknown): unknown {
+  if (!(error instanceof LloomError) || error.code !== "no_executor") return error;
+  const message = `${error.message}; --discover-models lists what is on offer`;
+  return new LloomError(error.code, message, { cause: error });
+}

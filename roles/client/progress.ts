@@ -3,6 +3,8 @@ import { printError } from "@lloom/host";
 
 /** Between two drawings of the line. */
 const DRAW_MS = 100;
+/** Narrow enough for any terminal, with the words beside it. */
+const BAR_WIDTH = 24;
 
 /**
  * Shows a line on standard error, if that is a terminal, until the function returned is called.
@@ -24,4 +26,10 @@ export function showProgress(describe: () => string): () => void {
     clearInterval(timer);
     printError("\r\x1b[2K");
   };
+}
+
+/** How far something is: a bar, and the numbers. */
+export function progressBar(done: number, total: number): string {
+  const filled = total === 0 ? BAR_WIDTH : Math.floor((done * BAR_WIDTH) / total);
+  return `[${"#".repeat(filled)}${"-".repeat(BAR_WIDTH - filled)}] ${done} of ${total}`;
 }

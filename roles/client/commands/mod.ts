@@ -9,6 +9,7 @@ import { balanceCommand, depositCommand, withdrawCommand } from "./money.ts";
 import { peersCommand } from "./peers.ts";
 import { receiptCommand } from "./receipt.ts";
 import { showRequestCommand } from "./show_request.ts";
+import { statusCommand } from "./status.ts";
 
 /** All of them, in the order of `--help`. */
 export function clientCommands(): readonly CommandUnknownOpts[] {
@@ -20,6 +21,7 @@ export function clientCommands(): readonly CommandUnknownOpts[] {
     channelCommand(),
     historyCommand(),
     showRequestCommand(),
+    statusCommand(),
     receiptCommand(),
     peersCommand(),
     chatCommand(),
