@@ -57,15 +57,16 @@ export function openaiRoutes(engine: Engine): Hono {
   return routes;
 }
 
-function completion(
+async function completion(
   engine: Engine,
   { body, ask }: Question,
   names: ChunkNames,
   choice: () => MergedChoice | MergedText,
 ): Promise<Response> {
+  const includeUsage = wantsUsage(body);
   return flag("stream", body["stream"])
-    ? respondStreamed(engine, ask, (answer) => new ChunkStream(answer, names, wantsUsage(body)))
-    : respondWhole(engine, ask, (answer) => new WholeChoices(answer, names, choice));
+    ? await respondStreamed(engine, ask, (answer) => new ChunkStream(answer, names, includeUsage))
+    : await respondWhole(engine, ask, (answer) => new WholeChoices(answer, names, choice));
 }
 
 /** @param subject the field that makes a request one of this API */
