@@ -29,6 +29,7 @@ export function readLines({ prompt, onInterrupt }: LineReaderOptions): LineReade
   });
   const lines: string[] = [];
   let isOver = false;
+  let isAsked = false;
   let wake = () => {};
   reader.on("line", (line) => {
     lines.push(line);
@@ -40,7 +41,14 @@ export function readLines({ prompt, onInterrupt }: LineReaderOptions): LineReade
     isOver = true;
     wake();
   });
-  reader.on("SIGINT", onInterrupt);
+  reader.on("SIGINT", () => {
+    onInterrupt();
+    if (isOver || !isAsked) return;
+    // As in a shell: what was typed is discarded.
+    reader.write(null, { ctrl: true, name: "e" });
+    reader.write(null, { ctrl: true, name: "u" });
+    reader.prompt();
+  });
   return {
     isTerminal,
     close: () => reader.close(),
@@ -55,7 +63,9 @@ export function readLines({ prompt, onInterrupt }: LineReaderOptions): LineReade
           const next = new Promise<void>((resolve) => wake = resolve);
           if (isTerminal) reader.prompt(true);
           else reader.resume();
+          isAsked = isTerminal;
           await next;
+          isAsked = false;
         }
       }
     },

@@ -166,13 +166,21 @@ test("a paid request is in the history, and its receipt is checked without key, 
   await Deno.writeTextFile(file, receipt.replace(mockText(16).slice(-4), "lies"));
   assert.equal((await verifyAlone(file)).code, 6);
 
+  const chat = network.command(["chat", "--model", "mock-model", "--max-tokens", "32"], {}, true);
+  await chat.write("hi\n/price\n/quit\n");
+  const { stderr: told } = await chat.ended;
+  const tokens = `${inboundTokens} tokens in, ${outboundTokens} out`;
+  assert.match(told, new RegExp(`^${inEther} for ${tokens}, by ${executor.peerId}$`, "m"));
+  assert.match(told, new RegExp(`; ${inEther}; the last one at 0\\.5 ETH in, 2 ETH out, per`));
+  const bothInEther = `${formatEther(2n * cost / 1_000_000n)} ETH`;
+
   const { result: closed, said } = await done(
     network.run("channel", "close", address, "--format", "json"),
   );
   assert.match(said, /at once: its executor agrees/);
-  assert.deepEqual([closed.status, closed.executorGot], ["closed", inEther]);
+  assert.deepEqual([closed.status, closed.executorGot], ["closed", bothInEther]);
   const { result: { channels: [listed] } } = await json("channel", "list");
-  assert.deepEqual([listed.status, listed.spent, listed.left], ["closed", inEther, "0 ETH"]);
+  assert.deepEqual([listed.status, listed.spent, listed.left], ["closed", bothInEther, "0 ETH"]);
 });
 
 /** Checks a receipt with leave to read that file and the program, and for nothing else. */
@@ -194,6 +202,15 @@ test("channel close without the executor takes its delay, and is ended by closin
   assert.match(said, /--bootstrap-nodes/);
   assert.match(said, new RegExp(`that takes ${closeDelay} seconds`));
   assert.equal(closing.status, "closing");
+  const { result: { checks } } = await done(network.run("diagnose", "--format", "json"));
+  const found = (name: string) =>
+    checks.filter((check: { name: string }) => check.name === name)
+      .map(({ state, finding }: Record<string, string>) => `${state}: ${finding}`).join();
+  assert.match(found("executors"), /^ok: 1 executors, 1 of which can be asked/);
+  assert.match(found("chain"), /^ok: 127\.0\.0\.1:\d+: chain 31337 with contract 0x/);
+  assert.match(found("account"), new RegExp(`^ok: ${client} has .* ETH`));
+  assert.match(found("channels"), /^warning: 0x[0-9a-f]{10}: it is being closed$/);
+  assert.match(found("ledger"), /^ok: .* can be read: last asked/);
   const { stdout } = await alone("channel", "close", channelId);
   assert.match(stdout, new RegExp(`closing until ${closing.closesAt}`));
 

@@ -1,9 +1,8 @@
 /** `peers`, `diagnose` and `chat`, on one network of processes. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type Child, startDeno } from "../support/child_process.ts";
 import { type MockLlmServer, mockText } from "../support/mock_llm_server.ts";
-import { Network, PROCESS_TEST, roleArguments, type RunningRole } from "../support/network.ts";
+import { Network, PROCESS_TEST, type RunningRole } from "../support/network.ts";
 
 let network: Network;
 let mock: MockLlmServer;
@@ -33,16 +32,6 @@ function freePort(): number {
 
 function configure(toml: string): Promise<void> {
   return Deno.writeTextFile(join(dataDir, "config.toml"), toml, { mode: 0o600 });
-}
-
-/** A client's program that what is typed comes to. */
-function startTyping(...args: readonly string[]): Child {
-  return network.track(startDeno([
-    ...roleArguments("client", dataDir),
-    ...["--data-dir", dataDir],
-    ...network.bootstrap.flatMap((address) => ["--bootstrap-nodes", address]),
-    ...args,
-  ], { openStdin: true }));
 }
 
 interface Check {
@@ -125,7 +114,7 @@ test("diagnose names all that is broken, how to mend each, and fails", async () 
 
 test("chat keeps what was said, stops an answer at Ctrl-C, and ends with its input", async () => {
   const file = join(dataDir, "talk.md");
-  const chat = startTyping("chat", "--model", "mock-model");
+  const chat = network.command(["chat", "--model", "mock-model"], {}, true);
   await chat.write("hello\n");
   await chat.line(mockText(16));
   await chat.write("/executor\nagain\n");

@@ -162,15 +162,19 @@ export class Network implements AsyncDisposable {
     return client;
   }
 
-  /** Starts the client's program. */
-  command(args: readonly string[], { bootstrap = this.bootstrap }: StartOptions = {}): Child {
+  /** Starts the client's program. @param openStdin whether something is to be typed */
+  command(
+    args: readonly string[],
+    { bootstrap = this.bootstrap }: StartOptions = {},
+    openStdin = false,
+  ): Child {
     const dataDir = join(this.#dir, "client");
     return this.track(startDeno([
       ...roleArguments("client", dataDir),
       ...["--data-dir", dataDir],
       ...bootstrap.flatMap((address) => ["--bootstrap-nodes", address]),
       ...args,
-    ]));
+    ], { openStdin }));
   }
 
   /** Runs the client's program to its end. */
