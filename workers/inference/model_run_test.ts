@@ -9,7 +9,7 @@ import {
 } from "@lloom/core/protocol";
 import type { BackendEvent, ModelBackend, TokenUsage } from "./backends/backend.ts";
 import { ModelRun, type ModelRunOptions } from "./model_run.ts";
-import { keccakOf, makeJob, RecordingSink } from "./testing/jobs.ts";
+import { keccakOf, makeJob, makeJobOf, RecordingSink } from "./testing/jobs.ts";
 
 const COUNTED: TokenUsage = { promptTokens: 11, completionTokens: 7, countedBy: "tokenizer" };
 const CANCEL = new LloomError("aborted", "test: cancelled").toData();
@@ -256,6 +256,56 @@ Deno.test("an answer that fails before any text is charged no more than was paid
   const end = await endOf(play(backend, job));
   assert.equal(end.finish, "error");
   assert.deepEqual([end.promptTokens, end.completionTokens], [Math.ceil(job.body.length / 4), 0]);
+});
+
+Deno.test("vectors are lines of their own, have no tokens, and cost their prompt", async () => {
+  const vector = (index: number): BackendEvent => ({
+    type: "part",
+    part: { data: [{ index, embedding: "AACAPw==" }] },
+  });
+  const job = makeJobOf({ input: ["a", "b"] }, {
+    maxTokens: 1,
+    inboundPrice: 1n,
+    outboundPrice: 1n,
+  });
+  const told = { promptTokens: 5, completionTokens: 9, countedBy: "backend" } as const;
+  const played = play(
+    new ScriptedBackend([vector(0), vector(1), { type: "usage", usage: told }]),
+    job,
+  );
+  const end = await endOf(played);
+  assert.deepEqual([end.finish, end.promptTokens, end.completionTokens], ["stop", 5, 0]);
+  assert.equal(played.sink.tokens, 0);
+  assert.deepEqual(linesOf(played.sink), [
+    { data: [{ index: 0, embedding: "AACAPw==" }] },
+    { data: [{ index: 1, embedding: "AACAPw==" }] },
+  ]);
+});
+
+Deno.test("a completion's text is counted and charged as a chat's", async () => {
+  const said = (text: string, reason: string | null = null) =>
+    chunk({ index: 0, text, logprobs: null, finish_reason: reason });
+  const job = makeJobOf({ prompt: ["a", "b"] }, { outboundPrice: 1n, maxTokens: 8 });
+  const played = play(new ScriptedBackend([said("ab"), said("c", "length")]), job);
+  const end = await endOf(played);
+  assert.deepEqual([end.finish, end.completionTokens], ["length", 7]);
+  assert.deepEqual(played.backend.counted, ["abc"]);
+  assert.equal(played.sink.tokens, 2);
+  // Two prompts share what the client committed to.
+  assert.equal(played.backend.requests[0]!.request.maxTokens, 4);
+});
+
+Deno.test("no prompt of several, nor any input, may be longer than the context for sure", async () => {
+  const long = "x".repeat(1601);
+  const bodies = [{ prompt: ["a", long] }, { input: ["a", long] }, {
+    input: [Array.from({ length: 101 }, () => 1)],
+  }];
+  for (const body of bodies) {
+    const played = play(new ScriptedBackend([text("a", "stop")]), makeJobOf(body), {
+      contextLength: 100,
+    });
+    assert.equal(await failureOf(played), "context_length_exceeded");
+  }
 });
 
 Deno.test("while an answer goes on, its tokens are its pieces, or a fourth of its bytes", async () => {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
 import { createKeccak } from "hash-wasm";
+import { readModelRequest } from "@lloom/core/protocol";
 import { checkRequest } from "./request_check.ts";
 import { restrictRequest } from "./request_fields.ts";
 import { readChat } from "./testing/backend_suite.ts";
@@ -155,6 +156,43 @@ Deno.test("fields without which the answer is the same are left out", () => {
   const echo = { role: "assistant", content: "x", annotations: [], audio: null, id: "m1" };
   const { messages } = restrict({ messages: [echo] });
   assert.deepEqual(messages, [{ role: "assistant", content: "x" }]);
+});
+
+Deno.test("a completion and a request for vectors pass what concerns them, and nothing of a chat", () => {
+  const completion = {
+    model: "m",
+    prompt: ["a", "b"],
+    suffix: "z",
+    echo: true,
+    logprobs: 2,
+    max_tokens: 5,
+    n: 2,
+    stop: "x",
+    top_k: 4,
+  };
+  const pass = (raw: Record<string, unknown>) =>
+    restrictRequest(readModelRequest(raw), new Set()).raw;
+  const left = { user: "u", stream: true, continues: `0x${"ab".repeat(32)}` };
+  assert.deepEqual(pass({ ...completion, ...left }), completion);
+  const embedding = { model: "m", input: ["a"], dimensions: 256 };
+  assert.deepEqual(pass({ ...embedding, ...left, encoding_format: "float" }), embedding);
+  const refused = { code: "feature_unsupported" };
+  for (const field of ["best_of", "tools", "response_format", "max_completion_tokens"]) {
+    assert.throws(() => pass({ ...completion, [field]: 2 }), refused, field);
+  }
+  for (const field of ["seed", "tools", "truncate", "task"]) {
+    assert.throws(() => pass({ ...embedding, [field]: 2 }), refused, field);
+  }
+});
+
+Deno.test("that a message is to be continued is told to no server by its own field", () => {
+  const begun = { role: "assistant", content: "Once", prefix: true };
+  const request = restrict({ messages: [{ role: "user", content: "x" }, begun] });
+  assert.ok(request.continues);
+  assert.deepEqual(request.raw.messages, [
+    { role: "user", content: "x" },
+    { role: "assistant", content: "Once" },
+  ]);
 });
 
 Deno.test("an operator may let more fields pass", () => {

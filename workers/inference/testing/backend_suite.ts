@@ -157,6 +157,39 @@ export function testBackend(
     assert.deepEqual(together.map(contentOf), [alone, alone, alone]);
   });
 
+  test("a completion goes on with each prompt in turn, and counts its answers through", async (fixture) => {
+    const { backend, model } = fixture;
+    const raw = { model, prompt: ["Hello", "Hello"], max_tokens: 3, temperature: 0 };
+    const events = await collect(backend.answer(model, readModelRequest(raw), never()));
+    const textOf = (wanted: number) =>
+      choicesOf(events).filter(({ index }) => index === wanted).map(({ text }) => text).join("");
+    assert.notEqual(textOf(0), "");
+    assert.equal(textOf(1), textOf(0));
+    assert.deepEqual(reasonsOf(events), ["length", "length"]);
+    const order = choicesOf(events).map(({ index }) => Number(index));
+    assert.deepEqual(order, order.toSorted());
+    const usage = events.find((event) => event.type === "usage");
+    if (usage !== undefined) assert.equal(usage.usage.completionTokens, 6);
+  });
+
+  test("an answer that is begun is continued where the model can, and else refused", async (fixture) => {
+    const { backend, model } = fixture;
+    const features = (await backend.models(never())).find(({ id }) => id === model)?.features;
+    const ask = (...messages: JsonObject[]) => {
+      const begun = chatRequest(model, { temperature: 0 });
+      const raw = { ...begun.raw, messages: [...begun.messages, ...messages] };
+      return collect(backend.answer(model, readChat(raw), never()));
+    };
+    const whole = contentOf(await ask());
+    const prefix = whole.slice(0, whole.indexOf(" ", whole.length / 2));
+    const continued = ask({ role: "assistant", content: prefix, prefix: true });
+    if (features?.includes("continue")) {
+      assert.equal(prefix + contentOf(await continued), whole);
+    } else {
+      await assert.rejects(continued, { code: "feature_unsupported" });
+    }
+  });
+
   test("counting grows with the text, and an empty answer has no tokens", async (fixture) => {
     const { backend, model } = fixture;
     const count = (text: string) => backend.count(model, chatRequest(model), text, never());

@@ -20,16 +20,21 @@ export function keccakOf(parts: readonly Uint8Array[]): string {
   return toHex(hash.digest());
 }
 
-/** A job whose commitment agrees with its body. */
+/** A job for a chat, whose commitment agrees with its body. */
 export function makeJob(
   fields: Record<string, unknown> = {},
   commitment: Partial<LlmRequestCommitment> = {},
 ): InferenceJob {
-  const raw = {
-    model: "mock-model",
-    messages: [{ role: "user", content: "What is the weather like?" }],
-    ...fields,
-  };
+  const messages = [{ role: "user", content: "What is the weather like?" }];
+  return makeJobOf({ messages, ...fields }, commitment);
+}
+
+/** A job of any kind, whose commitment agrees with its body. */
+export function makeJobOf(
+  fields: Record<string, unknown>,
+  commitment: Partial<LlmRequestCommitment> = {},
+): InferenceJob {
+  const raw = { model: "mock-model", ...fields };
   const prompt = systemPrompt(readModelRequest(raw));
   const { temperature } = readModelRequest(raw);
   return {
