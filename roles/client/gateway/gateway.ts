@@ -3,7 +3,7 @@ import { LloomError } from "@lloom/core/errors";
 import { systemClock } from "@lloom/host";
 import type { GatewayCacheConfig, GatewayConfig } from "@lloom/host/config";
 import { type HttpServer, serveHttp } from "@lloom/host/http";
-import { SqliteResponseCache } from "@lloom/host/stores";
+import { SqliteResponseCache, SqliteResponseStore } from "@lloom/host/stores";
 import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
 import type { LloomClient } from "../client.ts";
@@ -18,6 +18,8 @@ import { GatewayMetrics } from "./metrics.ts";
 import { ModelCatalog } from "./model_catalog.ts";
 import { NetworkEngine } from "./network_engine.ts";
 import { pageRoutes } from "./page/page_routes.ts";
+import { BackgroundResponses } from "./responses/background.ts";
+import { responsesRoutes } from "./responses/responses_routes.ts";
 
 const log = getLogger(["lloom", "gateway"]);
 
@@ -37,18 +39,21 @@ export class Gateway {
   readonly url: string;
   readonly #server: HttpServer;
   readonly #engine: NetworkEngine;
-  readonly #cache: SqliteResponseCache | undefined;
+  readonly #background: BackgroundResponses;
+  readonly #stores: readonly Closable[];
 
   private constructor(
     url: string,
     server: HttpServer,
     engine: NetworkEngine,
-    cache: SqliteResponseCache | undefined,
+    background: BackgroundResponses,
+    stores: readonly Closable[],
   ) {
     this.url = url;
     this.#server = server;
     this.#engine = engine;
-    this.#cache = cache;
+    this.#background = background;
+    this.#stores = stores;
   }
 
   /**
@@ -70,6 +75,9 @@ export class Gateway {
     const engine = metrics.metered(
       cache === undefined ? network : new CachingEngine(network, { store: cache, settings }),
     );
+    const store = new SqliteResponseStore(join(components.dataDir, "responses.db"));
+    const background = new BackgroundResponses({ engine, store });
+    const stores = cache === undefined ? [store] : [store, cache];
     const facts = () => factsOf(client, network.active);
     const app = createApp({
       ...{ engine, guard },
@@ -86,7 +94,11 @@ export class Gateway {
         const { executors, peers } = facts();
         return metrics.text({ executorsAvailable: executors.available, peersConnected: peers });
       },
-      mounts: [messagesRoutes(engine), pageRoutes()],
+      mounts: [
+        messagesRoutes(engine),
+        responsesRoutes({ engine, store, background }),
+        pageRoutes(),
+      ],
     });
     try {
       const server = await serveHttp({
@@ -95,19 +107,26 @@ export class Gateway {
         tooLarge: (request) => app.tooLarge(request),
       }, (request) => app.handle(request));
       const url = `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`;
-      return new Gateway(url, server, network, cache);
+      background.resume();
+      return new Gateway(url, server, network, background, stores);
     } catch (error) {
-      cache?.close();
+      for (const each of stores) each.close();
       throw error;
     }
   }
 
   /** Takes no more requests; answers under way have a few seconds, and then end with an error. */
   async stop(): Promise<void> {
+    await this.#background.stop();
     await this.#engine.stop(DRAIN_MS);
     await this.#server.stop();
-    this.#cache?.close();
+    for (const store of this.#stores) store.close();
   }
+}
+
+/** What is on disk. */
+interface Closable {
+  close(): void;
 }
 
 function openCache(

@@ -18,8 +18,6 @@ export const MAX_CONVERSATION_CHARS = 256;
 export const MAX_BACKGROUND_RUNNING = 16;
 /** Background responses that may wait to be made, or for somebody to be told of them. */
 export const MAX_BACKGROUND_UNFINISHED = 1_000;
-/** How long one attempt to tell somebody of a response may take, in milliseconds. */
-export const CALLBACK_TIMEOUT_MS = 10_000;
 /** The longest address to which a response may be sent. */
 export const MAX_CALLBACK_URL_CHARS = 2_048;
 /** Waits before a background response, or telling somebody of it, is tried again, in milliseconds. */

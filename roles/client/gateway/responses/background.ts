@@ -4,6 +4,7 @@ import type { JsonObject } from "@lloom/core/protocol";
 import type { StoredResponse } from "@lloom/host/stores";
 import { getLogger } from "@logtape/logtape";
 import { setTimeout as wait } from "node:timers/promises";
+import { postCallback } from "../../callback.ts";
 import type { Engine } from "../answer.ts";
 import { errorForm } from "../error_forms.ts";
 import {
@@ -14,7 +15,6 @@ import {
 } from "../limits.ts";
 import { lloomField } from "../lloom_field.ts";
 import { readWishes } from "../wishes.ts";
-import { tell } from "./callback.ts";
 import { ResponseEvents } from "./response_events.ts";
 import { responseOf, type ResponseStore } from "./response_store.ts";
 import type { ResponseObject } from "./response_types.ts";
@@ -39,8 +39,8 @@ export interface BackgroundOptions {
   readonly engine: Engine;
   /** Keeps what is to be made, and what came of it. */
   readonly store: ResponseStore;
-  /** Tells others that a response is over. @default the platform's */
-  readonly fetch?: typeof fetch;
+  /** Tells somebody that a response is over. @default {@linkcode postCallback} */
+  readonly tell?: typeof postCallback;
   /** Waits before something is tried again, in milliseconds. @default {@linkcode BACKGROUND_RETRIES_MS} */
   readonly retriesMs?: readonly number[];
   /** Responses made at once. @default {@linkcode MAX_BACKGROUND_RUNNING} */
@@ -66,7 +66,7 @@ export class BackgroundResponses {
   /** Nothing is made before {@linkcode BackgroundResponses.resume}. */
   constructor(options: BackgroundOptions) {
     this.#options = {
-      fetch: globalThis.fetch,
+      tell: postCallback,
       retriesMs: BACKGROUND_RETRIES_MS,
       maxRunning: MAX_BACKGROUND_RUNNING,
       ...options,
@@ -75,7 +75,9 @@ export class BackgroundResponses {
 
   /** Takes up what an earlier process left unfinished. */
   resume(): void {
-    const left = this.#options.store.unfinished();
+    const left = this.#options.store.unfinished().filter((id) =>
+      !this.#waiting.includes(id) && !this.#running.has(id)
+    );
     if (left.length > 0) log.info("take up {count} background responses", { count: left.length });
     this.#waiting.push(...left);
     this.#next();
@@ -160,10 +162,19 @@ export class BackgroundResponses {
     }
     if (stored?.callbackUrl === undefined) return;
     const { callbackUrl, ...told } = stored;
-    const { fetch, retriesMs } = this.#options;
-    await tell(callbackUrl, stored.response, { fetch, retriesMs, signal });
+    await this.#tell(callbackUrl, responseOf(stored), signal);
     // It may have been deleted meanwhile.
     if (this.#options.store.get(id) !== undefined) this.#put(told);
+  }
+
+  async #tell(url: string, response: ResponseObject, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.tell(url, response, signal, this.#options.retriesMs);
+    } catch (error) {
+      signal.throwIfAborted();
+      const { message } = LloomError.wrap(error);
+      log.warn("tell of response {id}: {message}; given up", { id: response.id, message });
+    }
   }
 
   async #make(

@@ -9,6 +9,7 @@ import {
   linesOf,
   sayingSteps,
 } from "../../../../tests/support/fake_engine.ts";
+import type { postCallback } from "../../callback.ts";
 import type { Ask } from "../answer.ts";
 import { BackgroundResponses } from "./background.ts";
 import { responseOf, type ResponseStore } from "./response_store.ts";
@@ -55,7 +56,7 @@ const isTold = (stored: StoredResponse) => isOver(stored) && stored.callbackUrl 
 
 interface GatewayOptions {
   readonly store: MemoryStore;
-  readonly fetch?: typeof fetch;
+  readonly tell?: typeof postCallback;
   readonly maxRunning?: number;
 }
 
@@ -166,28 +167,28 @@ Deno.test("failures of a moment are tried again, others are kept as they are", a
   assert.equal(breaking.engine.asks.length, 1);
 });
 
-Deno.test("somebody is told of a response until it is taken, also by the next process", async () => {
+Deno.test("somebody is told of a response once it is over, if need be by the next process", async () => {
   const store = new MemoryStore();
   const told: unknown[] = [];
   const first = gatewayOn({ steps: sayingSteps("Hello") }, {
     store,
-    fetch: (_url, init) => {
-      told.push(init?.body);
-      return Promise.resolve(new Response(null, { status: told.length === 1 ? 503 : 204 }));
+    tell: (url, response) => {
+      told.push([url, response]);
+      return Promise.resolve();
     },
   });
   const { id } = await first.client.responses.create(ASKING, TELLING);
-  const { response } = await store.until(id, isTold);
-  assert.deepEqual(told, [response, response]);
+  const stored = await store.until(id, isTold);
+  assert.deepEqual(told, [["http://there.test/told", responseOf(stored)]]);
   await first.background.stop();
 
   const reached = Promise.withResolvers<void>();
   const second = gatewayOn({ steps: sayingSteps("Hello") }, {
     store,
-    fetch: (_url, init) => {
+    tell: (_url, _response, signal) => {
       reached.resolve();
-      const { promise, reject } = Promise.withResolvers<Response>();
-      init?.signal?.addEventListener("abort", () => reject(init.signal?.reason));
+      const { promise, reject } = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => reject(signal.reason));
       return promise;
     },
   });
@@ -195,26 +196,21 @@ Deno.test("somebody is told of a response until it is taken, also by the next pr
   await reached.promise;
   await second.background.stop();
   assert.deepEqual(store.unfinished(), [later]);
-  const third = gatewayOn({}, { store, fetch: () => Promise.resolve(new Response()) });
+  const third = gatewayOn({}, { store, tell: () => Promise.resolve() });
   third.background.resume();
   await store.until(later, isTold);
   assert.equal(third.engine.asks.length, 0);
 });
 
-Deno.test("telling is given up after the last attempt, and follows no redirect", async () => {
+Deno.test("who cannot be told is given up, and the response stays", async () => {
   const store = new MemoryStore();
-  const addresses: string[] = [];
   const { client } = gatewayOn({ steps: sayingSteps("Hello") }, {
     store,
-    fetch: (url, init) => {
-      addresses.push(String(url));
-      assert.equal(init?.redirect, "manual");
-      return Promise.resolve(Response.redirect("http://elsewhere.test/", 307));
-    },
+    tell: () => Promise.reject(new LloomError("peer_unreachable", "post callback: HTTP 500")),
   });
   const { id } = await client.responses.create(ASKING, TELLING);
   await store.until(id, isTold);
-  assert.deepEqual(addresses, Array(3).fill("http://there.test/told"));
+  assert.equal((await client.responses.retrieve(id)).status, "completed");
 });
 
 Deno.test("what cannot be made in the background is refused while somebody listens", async () => {

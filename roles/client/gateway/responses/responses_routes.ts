@@ -18,7 +18,7 @@ import {
 } from "../respond.ts";
 import { readWishes } from "../wishes.ts";
 import type { BackgroundResponses } from "./background.ts";
-import { readCallbackUrl } from "./callback.ts";
+import { readCallbackUrl } from "./callback_url.ts";
 import { emptyResponse, ResponseEvents } from "./response_events.ts";
 import { messagesOf } from "./response_items.ts";
 import { readResponseRequest, type ResponseRequest } from "./response_request.ts";
