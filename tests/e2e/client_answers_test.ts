@@ -1,19 +1,26 @@
 /** Where the client's program puts answers: streams, files, forms, batches, and a callback. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { kill, Network, PROCESS_TEST, roleArguments } from "../support/network.ts";
+import {
+  kill,
+  Network,
+  PROCESS_TEST,
+  roleArguments,
+  type RunningRole,
+} from "../support/network.ts";
 import { type MockLlmServer, mockText } from "../support/mock_llm_server.ts";
 import type { ChildResult } from "../support/child_process.ts";
 
 let network: Network;
 let mock: MockLlmServer;
+let executor: RunningRole;
 /** Where the program may write: its own data directory. */
 let directory: string;
 
 Deno.test.beforeAll(async () => {
   network = await Network.open();
   mock = network.mock({ tokens: 4 });
-  await network.executor({ backends: [mock] });
+  executor = await network.executor({ backends: [mock] });
   directory = await network.directory("client");
 });
 
@@ -89,22 +96,16 @@ test("a file that may not be written is refused before anything is asked, with t
 });
 
 test("--format markdown is a page with question, answer and what is known of it; --callback-url gets the report", async () => {
-  const told = Promise.withResolvers<Record<string, unknown>>();
-  const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
-  await using server = Deno.serve(options, async (request) => {
-    told.resolve(await request.json());
-    return new Response();
-  });
-  const url = `http://127.0.0.1:${server.addr.port}/done`;
+  await using listener = listen();
   const { code, stdout, stderr } = await network.run(
-    ...["--prompt", "Hi", ...MODEL, "--format", "markdown", "--callback-url", url],
+    ...["--prompt", "Hi", ...MODEL, "--format", "markdown", "--callback-url", listener.url],
   );
   assert.equal(code, 0, stderr);
   const form = /^## Question\n\nHi\n\n## Answer\n\n(.*)\n\n## Metadata\n\n((?:- \w+: `.*`\n)+)$/;
   const [, answer, facts] = form.exec(stdout) ?? [];
   assert.equal(answer, mockText(4));
   assert.match(facts!, /- model: `mock-model \(openai\)`\n- executor: `.*`, `0x.*`\n/);
-  const report = await told.promise;
+  const report = await listener.told;
   assert.equal(report.content, mockText(4));
 });
 
@@ -131,6 +132,7 @@ test("a batch is answered in order, failures are rows, and the exit code tells o
     rows.map(({ response, error }) => response?.body.choices[0]?.message.content ?? error?.code),
     [mockText(4), mockText(2), "request_invalid", mockText(4)],
   );
+  assert.equal(rows[3]!.lloom.executor, executor.peerId);
   assert.match(stderr, /^4 rows: 3 answered, 1 failed\nerror: ask batch: 1 of 4 rows failed/m);
 });
 
@@ -163,6 +165,47 @@ test("Ctrl-C stops a batch, and the same command goes on from there: no row is a
   assert.deepEqual(rowsOf(whole).map(({ index }) => index), [0, 1, 2, 3, 4]);
   assert.equal(mock.requests.length - before, 3);
 });
+
+test("--async has the gateway ask, and `status` tells how it is, in words and with its answer", async () => {
+  const ask = ["--prompt", "Hi", ...MODEL, "--async"];
+  await Deno.writeTextFile(join(directory, "config.toml"), "[gateway]\nport = 1\n");
+  const alone = await network.run(...ask);
+  assert.equal(alone.code, 4);
+  assert.match(alone.stderr, /start it with `lloom-client gateway`/);
+
+  const gateway = network.command(["gateway", "--port", "0", "--format", "json"]);
+  const { url } = JSON.parse(await gateway.line('"event":"ready"'));
+  const config = `[gateway]\nport = ${new URL(url).port}\n`;
+  await Deno.writeTextFile(join(directory, "config.toml"), config);
+  await using listener = listen();
+  const accepted = await network.run(...ask, "--callback-url", listener.url);
+  assert.equal(accepted.code, 0, accepted.stderr);
+  const id = accepted.stdout.trimEnd();
+  assert.match(id, /^resp_\w+$/);
+  assert.equal((await listener.told).id, id);
+  const { code, stdout, stderr } = await network.run("status", id);
+  assert.equal(code, 0, stderr);
+  assert.match(stdout, /^status {4}completed\n(?:\w+ +.+\n)*executor {2}16U.*\n(?:\w+ +.+\n)*\n/);
+  assert.ok(stdout.endsWith(`\n\n${ANSWER}`));
+  assert.equal((await network.run("status", "resp_none")).code, 2);
+  kill(gateway, "SIGTERM");
+  assert.equal((await gateway.ended).code, 0);
+});
+
+/** A service that a callback is sent to. */
+function listen(): AsyncDisposable & { url: string; told: Promise<Record<string, unknown>> } {
+  const told = Promise.withResolvers<Record<string, unknown>>();
+  const options = { port: 0, hostname: "127.0.0.1", onListen() {} };
+  const server = Deno.serve(options, async (request) => {
+    told.resolve(await request.json());
+    return new Response();
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}/done`,
+    told: told.promise,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
 
 async function outcome(ended: Promise<ChildResult>): Promise<[number, string]> {
   const { code, stdout } = await ended;
