@@ -8,7 +8,7 @@ export class StickyRoutes {
   readonly #max: number;
   readonly #executors = new Map<string, string>();
 
-  /** @param max conversations remembered */
+  /** No conversation is known yet. @param max conversations remembered */
   constructor(max: number = MAX_ROUTES) {
     this.#max = max;
   }
