@@ -2,7 +2,7 @@
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import type { Address } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
-import { addressOfPeerId, toChecksumAddress } from "@lloom/core/identity";
+import { addressOfPeerId, isChecksumRight } from "@lloom/core/identity";
 import { type Amount, type Asset, parseAmount } from "@lloom/core/payments";
 import { UsageError } from "@lloom/host";
 
@@ -11,13 +11,10 @@ export function parseAddress(text: string): Address {
   if (!/^0x[0-9a-f]{40}$/i.test(text)) {
     throw new InvalidArgumentError("It must be 0x and 40 hex digits.");
   }
-  const address = text.toLowerCase() as Address;
-  const digits = text.slice(2);
-  const isMixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase();
-  if (isMixed && text !== toChecksumAddress(address)) {
+  if (!isChecksumRight(text)) {
     throw new InvalidArgumentError("Its checksum is wrong: a letter or a digit was mistyped.");
   }
-  return address;
+  return text.toLowerCase() as Address;
 }
 
 /** The address of an executor, which may be named by its PeerId. */

@@ -10,12 +10,12 @@ import { GATEWAY, type GatewayConfig } from "./gateway_settings.ts";
 import { CLIENT_PAYMENTS, type ClientPaymentsConfig } from "./payment_settings.ts";
 import type { RoleSettings } from "./role_settings.ts";
 import {
+  executorName,
   type Group,
   integer,
   list,
   number,
   oneOf,
-  pattern,
   price,
   setting,
   text,
@@ -171,10 +171,7 @@ const SELECTION: Group<SelectionConfig> = {
       { env: "LLOOM_SELECTION_STRATEGY", flag: "--strategy <name>" },
     ),
     preferredExecutors: setting(
-      list(
-        pattern(/^(?:[1-9A-HJ-NP-Za-km-z]{40,64}|0x[0-9a-fA-F]{40})$/, "a PeerId or an address"),
-        64,
-      ),
+      list(executorName(), 64),
       [],
       "Executors to try first: PeerIds or Ethereum addresses.",
       { flag: "--executor <id...>" },

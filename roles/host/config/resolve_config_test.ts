@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { LLOOM_CHANNELS_ADDRESS } from "@lloom/contracts";
 import { ZERO_ADDRESS } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
+import { generateIdentity, toChecksumAddress } from "@lloom/core/identity";
 import { CLIENT_SETTINGS, type ClientConfig } from "./client_settings.ts";
 import { EXECUTOR_SETTINGS, type ExecutorConfig } from "./executor_settings.ts";
 import { type ConfigSources, flagName, resolveConfig, singleSettings } from "./resolve_config.ts";
@@ -120,6 +121,19 @@ Deno.test("a bad value names where it stands, its key, and what is allowed", () 
   refused(() => executor("[pricing]\ndefault_inbound_price = -1"), "non-negative");
   refused(() => executor("[pricing]\ndefault_inbound_price = 0.5"), "non-negative");
   refused(() => executor("[identity]\nauto_generate=true\ngenerate_if_missing=true"), "beside");
+});
+
+Deno.test("an executor is named by its PeerId or its address, with no letter mistyped", () => {
+  const { peerId, address } = generateIdentity();
+  const named = (...executor: string[]) =>
+    resolveConfig(CLIENT_SETTINGS, { env: {}, flags: { executor } }).config.executorSelection
+      .preferredExecutors;
+  const names = [peerId, address, toChecksumAddress(address)];
+  assert.deepEqual(named(...names), names);
+  const example = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"; // of EIP-55
+  assert.deepEqual(named(example), [example]);
+  const mistyped = [example.replace("aA", "AA"), peerId.slice(0, -1), `${peerId}1`, "somebody"];
+  for (const name of mistyped) refused(() => named(name), "PeerId");
 });
 
 Deno.test("rules between keys hold", () => {

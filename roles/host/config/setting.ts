@@ -5,6 +5,8 @@
  * @module
  */
 import type { Address } from "@lloom/core/bytes";
+import { LloomError } from "@lloom/core/errors";
+import { addressOfPeerId, isChecksumRight } from "@lloom/core/identity";
 
 /** One value: how it is read, checked, and described. */
 export interface Setting<T> {
@@ -173,6 +175,26 @@ export function address(): ValueType<Address> {
         : undefined,
     fromText: (value) => value,
   };
+}
+
+/** How an executor is named: its PeerId, or its address, whose checksum must be right if it has one. */
+export function executorName(): ValueType<string> {
+  return {
+    allowed: "a PeerId, or an address without a mistyped letter",
+    parse: (raw) => typeof raw === "string" && isExecutorName(raw) ? raw : undefined,
+    fromText: (value) => value,
+  };
+}
+
+function isExecutorName(name: string): boolean {
+  if (/^0x[0-9a-fA-F]{40}$/.test(name)) return isChecksumRight(name);
+  try {
+    addressOfPeerId(name);
+    return true;
+  } catch (error) {
+    if (!(error instanceof LloomError)) throw error;
+    return false;
+  }
 }
 
 /** A whole number in a range, both ends included. */
