@@ -136,7 +136,7 @@ function readToolChoice(value: unknown): ToolChoice {
       return { choice: { type: "function", function: called }, ...parallel };
     }
     default:
-      return mustBe("tool_choice.type", "auto, any, tool or none");
+      return mustBe("tool_choice.type", "auto, tool, none or any");
   }
 }
 
