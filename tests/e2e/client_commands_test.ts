@@ -166,7 +166,9 @@ test("a paid request is in the history, and its receipt is checked without key, 
   await Deno.writeTextFile(file, receipt.replace(mockText(16).slice(-4), "lies"));
   assert.equal((await verifyAlone(file)).code, 6);
 
-  const chat = network.command(["chat", "--model", "mock-model", "--max-tokens", "32"], {}, true);
+  const chat = network.command(["chat", "--model", "mock-model", "--max-tokens", "32"], {}, {
+    openStdin: true,
+  });
   await chat.write("hi\n/price\n/quit\n");
   const { stderr: told } = await chat.ended;
   const tokens = `${inboundTokens} tokens in, ${outboundTokens} out`;

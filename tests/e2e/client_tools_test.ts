@@ -114,7 +114,7 @@ test("diagnose names all that is broken, how to mend each, and fails", async () 
 
 test("chat keeps what was said, stops an answer at Ctrl-C, and ends with its input", async () => {
   const file = join(dataDir, "talk.md");
-  const chat = network.command(["chat", "--model", "mock-model"], {}, true);
+  const chat = network.command(["chat", "--model", "mock-model"], {}, { openStdin: true });
   await chat.write("hello\n");
   await chat.line(mockText(16));
   await chat.write("/executor\nagain\n");

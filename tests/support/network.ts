@@ -9,7 +9,7 @@ import type { RoleName } from "@lloom/host/config";
 import { manifestFlags, manifestOf } from "@lloom/host/manifest";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Child, type ChildResult, startDeno } from "./child_process.ts";
+import { type Child, type ChildOptions, type ChildResult, startDeno } from "./child_process.ts";
 import { verifier } from "./executor.ts";
 import { type MockLlmOptions, type MockLlmServer, startMockLlmServer } from "./mock_llm_server.ts";
 
@@ -162,11 +162,11 @@ export class Network implements AsyncDisposable {
     return client;
   }
 
-  /** Starts the client's program. @param openStdin whether something is to be typed */
+  /** Starts the client's program. */
   command(
     args: readonly string[],
     { bootstrap = this.bootstrap }: StartOptions = {},
-    openStdin = false,
+    child: ChildOptions = {},
   ): Child {
     const dataDir = join(this.#dir, "client");
     return this.track(startDeno([
@@ -174,7 +174,7 @@ export class Network implements AsyncDisposable {
       ...["--data-dir", dataDir],
       ...bootstrap.flatMap((address) => ["--bootstrap-nodes", address]),
       ...args,
-    ], { openStdin }));
+    ], child));
   }
 
   /** Runs the client's program to its end. */
