@@ -297,6 +297,35 @@ Deno.test("attempts at one answer cost together no more than is allowed for it",
   }
 });
 
+Deno.test("two attempts at once cost together no more than is allowed, and what one leaves is free again", async () => {
+  const { maxCost } = estimate({ ...offer, maxTokens: 100 }, BODY.length);
+  const it = await market();
+  const allowance = new Allowance(1000n);
+  allowance.reserve(toCost(1000n) - 2n * maxCost + 1n);
+  const next = it.model.nextRun;
+  const cancelled = new AbortController();
+  const slow = it.client.ask(executor, ask({ allowance }), cancelled.signal);
+  const run = await next;
+  assert.equal(
+    await codeOf(it.client.ask(executor, ask({ allowance })).receipt),
+    "budget_exceeded",
+  );
+
+  run.write(2);
+  await read(slow[Symbol.asyncIterator](), 1);
+  cancelled.abort(new LloomError("aborted", "another was faster"));
+  run.end(await run.cancelled, 2);
+  assert.equal((await slow.receipt).payment?.cost, slow.spent);
+  assert.equal(slow.spent, costOf(offer, 5, 2));
+
+  // All but what the first one cost can be spent now, which is less than it could have cost.
+  const again = it.model.nextRun;
+  const answer = it.client.ask(executor, ask({ allowance }));
+  (await again).end(undefined, 0);
+  assert.equal(await codeOf(answer.receipt), undefined);
+  await it.client.stop();
+});
+
 Deno.test("a cancelled answer is settled for what was delivered", async () => {
   const it = await market();
   const { run, answer } = await started(it);
