@@ -20,7 +20,7 @@ export const ERROR_CODES = [
   "signature_invalid", // not a canonical signature of that message
   "signer_mismatch", // signed, by another key than it must be
   // why a request is refused
-  "request_invalid", // not a chat request, or its body and its commitment disagree
+  "request_invalid", // not a request to a model, or its body and its commitment disagree
   "request_expired",
   "request_premature", // its deadline lies further ahead than the executor accepts
   "request_replayed",

@@ -156,7 +156,7 @@ export interface NonceStore {
 export interface InferenceJob {
   /** The model's name as announced. */
   readonly model: string;
-  /** The chat request, exactly as the client sent it. */
+  /** The request, exactly as the client sent it. */
   readonly body: Uint8Array;
   /** What the body must agree with. */
   readonly commitment: LlmRequestCommitment;

@@ -42,7 +42,7 @@ export interface ExecutorPeer {
 
 /** One request, before it is signed. */
 export interface InferRequest {
-  /** The chat request's exact bytes. */
+  /** The request's exact bytes. */
   readonly body: Uint8Array;
   /** Its system prompt; empty for none. */
   readonly systemPrompt: string;

@@ -11,7 +11,7 @@ export interface Estimate {
   readonly maxCost: Cost;
 }
 
-/** The estimate for a request. @param bodyBytes the length of the chat request */
+/** The estimate for a request. @param bodyBytes the length of the request */
 export function estimate(
   request: Pick<LlmRequestCommitment, "maxTokens" | "inboundPrice" | "outboundPrice">,
   bodyBytes: number,

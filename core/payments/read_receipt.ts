@@ -42,7 +42,7 @@ export interface ReceiptClaims {
   readonly request: SignedIn<"LlmRequestCommitment">;
   /** What the prompt was hashed with. */
   readonly salt: Uint8Array;
-  /** The chat request. */
+  /** The request. */
   readonly body?: string;
   /** What the executor is said to have signed. */
   readonly receipt: SignedIn<"LlmResponseCommitment">;

@@ -89,7 +89,7 @@ export interface ReceiptParts {
   readonly request: SignedRequest;
   /** What the prompt was hashed with. */
   readonly salt: Uint8Array;
-  /** The chat request, if it was kept. */
+  /** The request, if it was kept. */
   readonly body?: Uint8Array;
   /** What the executor signed. */
   readonly response: SignedResponse;

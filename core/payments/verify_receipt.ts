@@ -41,7 +41,7 @@ export interface VerifiedReceipt {
   readonly requestHash: Hash;
   /** Who asked. */
   readonly client: Address;
-  /** The chat request's exact text; absent if the file leaves it out. */
+  /** The request's exact text; absent if the file leaves it out. */
   readonly body?: string;
   /** What the executor delivered, signed by it. */
   readonly delivered: LlmResponseCommitment;
@@ -188,8 +188,8 @@ function firstAnswer(lines: Uint8Array): string {
     const first = choices.filter(isJsonObject).find(({ index }, at) =>
       (typeof index === "number" ? index : at) === 0
     );
-    const content = isJsonObject(first?.delta) ? first.delta.content : undefined;
-    if (typeof content === "string") text += content;
+    const said = isJsonObject(first?.delta) ? first.delta.content : first?.text;
+    if (typeof said === "string") text += said;
   }
   return text;
 }

@@ -28,7 +28,7 @@ export interface ClientSessionRequest {
   readonly requestHash: Hash;
   /** The address that signed `request`. */
   readonly client: Address;
-  /** The length of the chat request: an upper bound of its tokens. */
+  /** The length of the request: an upper bound of its tokens. */
   readonly bodyBytes: number;
   /** How it is paid; absent for a free one. */
   readonly payment?: MeterTerms;

@@ -18,7 +18,7 @@ export interface ReceiptSubject {
   readonly requestHash: Hash;
   /** Who signed it. */
   readonly client: Address;
-  /** The length of the chat request: an upper bound of its tokens. */
+  /** The length of the request: an upper bound of its tokens. */
   readonly bodyBytes: number;
 }
 

@@ -108,7 +108,7 @@ export interface LlmRequestCommitment {
   readonly executor: Address;
   /** As the executor announced it. */
   readonly model: string;
-  /** keccak256(salt ‖ body): the exact bytes of the chat request, unguessable from the hash alone. */
+  /** keccak256(salt ‖ body): the exact bytes of the request, unguessable from the hash alone. */
   readonly promptHash: Hash;
   /** keccak256(salt ‖ UTF-8 of the system prompt); zero if there is none. */
   readonly systemPromptHash: Hash;

@@ -11,7 +11,7 @@ import { SALT_BYTES } from "../../signing/typed_data.ts";
 export interface OpenFrame {
   /** Tells this message from others. */
   readonly type: "open";
-  /** The chat request: exact bytes, which are hashed and never re-encoded. */
+  /** The request: exact bytes, which are hashed and never re-encoded. */
   readonly body: Uint8Array;
   /** {@linkcode SALT_BYTES} random bytes. */
   readonly salt: Uint8Array;
