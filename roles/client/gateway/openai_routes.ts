@@ -5,11 +5,10 @@ import { Hono } from "hono";
 import type { Answer, ApiName, Ask, Engine } from "./answer.ts";
 import { CHAT_NAMES, type ChunkNames, ChunkStream, COMPLETION_NAMES } from "./chunk_stream.ts";
 import { readBody } from "./read_body.ts";
-import { MAX_CONVERSATION_CHARS } from "./limits.ts";
 import { MergedChoice, MergedText } from "./merged_choice.ts";
 import { respondStreamed, respondWhole } from "./respond.ts";
 import { WholeChoices, WholeEmbeddings } from "./whole_answer.ts";
-import { readWishes, type Wishes } from "./wishes.ts";
+import { readWishes } from "./wishes.ts";
 
 /**
  * Fields that are for the gateway, or about the client: no executor needs them, and some would tell
@@ -74,15 +73,9 @@ async function read(request: Request, api: ApiName, subject: string): Promise<Qu
   const body = await readBody(request);
   if (body[subject] === undefined) refuse(subject, "given");
   const fields = Object.entries(body).filter(([name]) => !OWN_FIELDS.has(name));
-  const wishes = withConversation(readWishes(request.headers, body["provider"]), body);
+  const wishes = readWishes(request.headers, body["provider"], body["prompt_cache_key"]);
   const ask = { api, request: Object.fromEntries(fields), wishes, signal: request.signal };
   return { body, ask };
-}
-
-/** What a client says about its prompt cache tells conversations apart. */
-function withConversation(wishes: Wishes, { prompt_cache_key: key }: JsonObject): Wishes {
-  if (wishes.conversation !== undefined || typeof key !== "string" || key === "") return wishes;
-  return { ...wishes, conversation: key.slice(0, MAX_CONVERSATION_CHARS) };
 }
 
 function wantsUsage({ stream_options: options }: JsonObject): boolean {

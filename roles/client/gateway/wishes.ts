@@ -67,10 +67,17 @@ const SORTS: Readonly<Record<string, WishedStrategy>> = {
 /**
  * Reads a request's wishes; where a header and `provider` say different things, the header counts.
  * @param provider the field of the request's body, as sent
+ * @param promptCacheKey the field of the request's body, as sent: it tells conversations apart
  * @throws {LloomError} `request_invalid` for what cannot be understood, or cannot be promised here
  */
-export function readWishes(headers: Headers, provider: unknown): Wishes {
-  return { cache: "use", ...readProvider(provider), ...readHeaders(headers) };
+export function readWishes(headers: Headers, provider: unknown, promptCacheKey?: unknown): Wishes {
+  const isNamed = typeof promptCacheKey === "string" && promptCacheKey !== "";
+  return {
+    cache: "use",
+    ...(isNamed && { conversation: promptCacheKey.slice(0, MAX_CONVERSATION_CHARS) }),
+    ...readProvider(provider),
+    ...readHeaders(headers),
+  };
 }
 
 function refuse(field: string, want: string): never {

@@ -16,6 +16,7 @@ import {
 import { lloomField } from "../lloom_field.ts";
 import { readWishes } from "../wishes.ts";
 import { ResponseEvents } from "./response_events.ts";
+import type { Routing } from "./response_request.ts";
 import { responseOf, type ResponseStore } from "./response_store.ts";
 import type { ResponseObject } from "./response_types.ts";
 
@@ -27,8 +28,8 @@ export interface BackgroundJob {
   readonly chat: JsonObject;
   /** The request's headers `x-lloom-*`, which say how it is routed. */
   readonly headers: readonly (readonly [string, string])[];
-  /** How it is to be routed, as sent in its body. */
-  readonly provider?: unknown;
+  /** What its body says of its routing. */
+  readonly routing: Routing;
   /** Whether thoughts are to be shown as summaries. */
   readonly summarize: boolean;
 }
@@ -203,7 +204,7 @@ export class BackgroundResponses {
 
   async #ask(events: ResponseEvents, job: BackgroundJob, signal: AbortSignal): Promise<void> {
     const headers = new Headers(job.headers.map(([name, value]) => [name, value]));
-    const wishes = readWishes(headers, job.provider);
+    const wishes = readWishes(headers, job.routing.provider, job.routing.promptCacheKey);
     const ask = { api: "responses", request: job.chat, wishes, signal } as const;
     const answer = await this.#options.engine.ask(ask);
     for await (const piece of answer.pieces()) {

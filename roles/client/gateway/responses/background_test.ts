@@ -100,14 +100,16 @@ Deno.test("what was accepted is made by the next process, with its routing", asy
   const store = new MemoryStore();
   const first = gatewayOn({ before: [never()] }, { store });
   const headers = { "X-Lloom-Strategy": "fastest" };
-  const { id } = await first.client.responses.create(ASKING, { headers });
+  const asking = { ...ASKING, prompt_cache_key: "talk" };
+  const { id } = await first.client.responses.create(asking, { headers });
   await first.background.stop();
   assert.deepEqual(store.unfinished(), [id]);
   const second = gatewayOn({ steps: sayingSteps("Hello") }, { store });
   second.background.resume();
   await store.until(id, isOver);
   assert.equal((await second.client.responses.retrieve(id)).output_text, "Hello");
-  assert.equal(second.engine.asks[0]?.wishes.strategy, "fastest");
+  const { strategy, conversation } = second.engine.asks[0]?.wishes ?? {};
+  assert.deepEqual([strategy, conversation], ["fastest", "talk"]);
   assert.deepEqual(store.unfinished(), []);
   await second.background.stop();
 });

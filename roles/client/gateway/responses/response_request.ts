@@ -27,12 +27,20 @@ export interface ResponseRequest {
   /** Whether thoughts are to be shown as summaries. */
   readonly summarize: boolean;
   /** How it is to be routed, as sent. */
-  readonly provider: unknown;
+  readonly routing: Routing;
+}
+
+/** What a body says of its routing, as sent. */
+export interface Routing {
+  /** The field `provider`. */
+  readonly provider?: unknown;
+  /** The field `prompt_cache_key`. */
+  readonly promptCacheKey?: unknown;
 }
 
 /** Fields that change no answer: whose request it is, and what OpenAI does with it at its place. */
 const WITHOUT_EFFECT = [
-  ...["safety_identifier", "service_tier", "prompt_cache_key", "prompt_cache_retention"],
+  ...["safety_identifier", "service_tier", "prompt_cache_retention"],
   ...["prompt_cache_options", "stream_options"],
 ];
 /** Fields of chat requests that other servers take here too. */
@@ -44,7 +52,7 @@ const KNOWN: ReadonlySet<string> = new Set([
   ...["model", "input", "instructions", "max_output_tokens", "max_tool_calls", "metadata"],
   ...["parallel_tool_calls", "previous_response_id", "reasoning", "store", "stream", "background"],
   ...["temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation"],
-  ...["include", "user", "provider", ...WITHOUT_EFFECT, ...PASSED],
+  ...["include", "user", "provider", "prompt_cache_key", ...WITHOUT_EFFECT, ...PASSED],
 ]);
 
 const LOGPROBS = "message.output_text.logprobs";
@@ -104,7 +112,8 @@ export function readResponseRequest(body: JsonObject): ResponseRequest {
   };
   const stream = flagField(body.stream, "stream", false);
   const summarize = reasoning.summary !== null;
-  return { chat, input: readInput(body.input), echo, stream, summarize, provider: body.provider };
+  const routing = { provider: body.provider, promptCacheKey: body.prompt_cache_key };
+  return { chat, input: readInput(body.input), echo, stream, summarize, routing };
 }
 
 function readInput(value: unknown): readonly JsonObject[] {

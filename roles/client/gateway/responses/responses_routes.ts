@@ -58,7 +58,8 @@ export function responsesRoutes(components: ResponsesComponents, times: RespondT
   routes.post("/v1/responses", async ({ req: { raw } }) => {
     const question = readQuestion(store, await readBody(raw));
     const { request, chat } = question;
-    const wishes = readWishes(raw.headers, request.provider);
+    const { provider, promptCacheKey } = request.routing;
+    const wishes = readWishes(raw.headers, provider, promptCacheKey);
     const callbackUrl = readCallbackUrl(raw.headers);
     if (request.echo.background) {
       return Response.json(accept(background, question, raw.headers, callbackUrl));
@@ -112,17 +113,17 @@ function accept(
   headers: Headers,
   callbackUrl: string | undefined,
 ): ResponseObject {
-  const { echo, stream, summarize, provider } = request;
+  const { echo, stream, summarize, routing } = request;
   if (stream) unsupported("stream must be false with background: the response is asked for later");
   if (!echo.store) mustBe("store", "true with background");
   // What cannot be asked at all is refused while somebody listens.
   readModelRequest({ model: echo.model, ...chat });
   const hex = crypto.randomUUID().replaceAll("-", "");
   const response = emptyResponse(hex, nowS(), echo, "queued");
-  const routing = [...headers].filter(([name]) => name.startsWith("x-lloom-"));
+  const own = [...headers].filter(([name]) => name.startsWith("x-lloom-"));
   background.add(
     { ...storedOf(response, input), ...(callbackUrl !== undefined && { callbackUrl }) },
-    { chat, headers: routing, provider, summarize },
+    { chat, headers: own, routing, summarize },
   );
   return response;
 }
