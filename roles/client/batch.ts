@@ -14,6 +14,7 @@ import { askRow } from "./batch_row.ts";
 import { postCallback } from "./callback.ts";
 import { say } from "./commands/context.ts";
 import type { Flags } from "./flags.ts";
+import { NetworkEngine } from "./gateway/network_engine.ts";
 import { inOrder } from "./in_order.ts";
 import { type NetworkContext, withNetwork } from "./network.ts";
 import { progressBar, showProgress } from "./progress.ts";
@@ -81,9 +82,21 @@ async function askAll(
   rows: readonly BatchRow[],
   output: BatchOutput,
   { concurrency = CONCURRENCY, priority, output: path }: Flags,
-  { client, config, signal }: NetworkContext,
+  { client, wallet: { funds }, config, signal }: NetworkContext,
 ): Promise<void> {
   const { tally } = output;
+  const engine = new NetworkEngine({
+    terms: {
+      routing: routingOptions(config, priority),
+      ...(funds && {
+        asset: funds.asset,
+        maxPrice: funds.budgets.request ?? funds.channelDeposit,
+      }),
+    },
+    aliases: {},
+    defaultModel: undefined,
+    maxConcurrent: Infinity, // as many at once as it is asked
+  }, { client, onFailures: () => {} });
   let done = 0;
   // Where the rows themselves go to the terminal, they show how far it is.
   const isSeen = path === undefined && Deno.stdout.isTerminal();
@@ -93,9 +106,8 @@ async function askAll(
       `${progressBar(done, rows.length)} rows, ${tally.failed} failed, ${client.peers} peers`
     );
   try {
-    const routing = routingOptions(config, priority);
     const ask = (row: BatchRow, left: AbortSignal) =>
-      askRow(client, row, { ...routing, signal: AbortSignal.any([signal, left]) });
+      askRow(engine, row, AbortSignal.any([signal, left]));
     const pace = { concurrency, ahead: AHEAD * concurrency };
     for await (const row of inOrder(rows, ask, pace)) {
       output.add(row);

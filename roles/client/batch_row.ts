@@ -1,16 +1,14 @@
 /** One row of a batch: asked, and what came of it. @module */
 import { LloomError } from "@lloom/core/errors";
-import { toChecksumAddress } from "@lloom/core/identity";
-import { formatCost } from "@lloom/core/payments";
-import type { JsonObject } from "@lloom/core/protocol";
+import { isJsonObject } from "@lloom/core/protocol";
 import { EXIT, type ExitCode, exitCodeOf } from "@lloom/host";
-import { readLines } from "./answer_lines.ts";
 import type { BatchRow } from "./batch_input.ts";
 import type { OutputRow } from "./batch_output.ts";
-import type { CompleteOptions, LloomClient } from "./client.ts";
-import type { Completion } from "./completion.ts";
-import { ByIndex, MergedChoice } from "./gateway/merged_choice.ts";
-import type { Funds } from "./wallet.ts";
+import type { Engine } from "./gateway/answer.ts";
+import { CHAT_NAMES } from "./gateway/chunk_stream.ts";
+import { MergedChoice } from "./gateway/merged_choice.ts";
+import { WholeChoices } from "./gateway/whole_answer.ts";
+import { readWishes } from "./gateway/wishes.ts";
 
 /** What stops a batch: the rows after it would fail in the same way, or it is wanted so. */
 const STOPPING: ReadonlySet<ExitCode> = new Set<ExitCode>([
@@ -21,63 +19,28 @@ const STOPPING: ReadonlySet<ExitCode> = new Set<ExitCode>([
 ]);
 
 /**
- * Asks one row; that it fails is an answer too.
+ * Asks one row, as the gateway would; that it fails is an answer too.
  * @throws {LloomError} what concerns all rows: money, the configuration, an interrupt, a fault of ours
  */
 export async function askRow(
-  client: LloomClient,
+  engine: Engine,
   { index, customId, digest, request }: BatchRow,
-  options: CompleteOptions,
+  signal: AbortSignal,
 ): Promise<OutputRow> {
   const named = { index, ...(customId !== undefined && { custom_id: customId }) };
   try {
-    const completion = client.complete(request, options);
-    const body = await wholeChat(completion, request);
-    const lloom = { row: digest, ...originOf(completion, client.wallet?.funds) };
-    const response = { status_code: 200, request_id: String(body["id"]), body };
-    return { ...named, response, error: null, lloom };
+    const { provider, stream: _stream, stream_options: _streamOptions, ...chat } = request;
+    const wishes = readWishes(new Headers(), provider);
+    const answer = await engine.ask({ api: "chat", request: chat, wishes, signal });
+    const whole = new WholeChoices(answer, CHAT_NAMES, () => new MergedChoice());
+    for await (const piece of answer.pieces()) whole.piece(piece);
+    const { lloom, ...body } = whole.result();
+    const origin = isJsonObject(lloom) ? lloom : {};
+    const response = { status_code: 200, request_id: answer.id, body };
+    return { ...named, response, error: null, lloom: { row: digest, ...origin } };
   } catch (thrown) {
+    if (signal.aborted || STOPPING.has(exitCodeOf(thrown))) throw thrown;
     const { code, message } = LloomError.wrap(thrown);
-    if (options.signal?.aborted || STOPPING.has(exitCodeOf(thrown))) throw thrown;
     return { ...named, response: null, error: { code, message }, lloom: { row: digest } };
   }
-}
-
-/** Reads an answer as OpenAI's API returns it where it is not streamed. */
-async function wholeChat(completion: Completion, { model }: JsonObject): Promise<JsonObject> {
-  const created = Math.floor(Date.now() / 1000);
-  const choices = new ByIndex(() => new MergedChoice());
-  for await (const lines of completion.lines()) {
-    for (const { value } of readLines(lines)) choices.add(value["choices"]);
-  }
-  const { requestHash } = await completion.receipt;
-  const { promptTokens, completionTokens } = completion.usage();
-  return {
-    id: `chatcmpl-${requestHash.slice(2)}`,
-    object: "chat.completion",
-    created,
-    model,
-    choices: choices.inOrder().map(([index, choice]) => choice.result(index)),
-    usage: {
-      prompt_tokens: promptTokens,
-      completion_tokens: completionTokens,
-      total_tokens: promptTokens + completionTokens,
-    },
-  };
-}
-
-/** Who answered, by which signed requests, and what all of it cost. */
-function originOf(completion: Completion, funds: Funds | undefined): JsonObject {
-  const requests = completion.parts.filter(({ delivers }) => delivers).map((part) => ({
-    peerId: part.candidate.announcement.peerId,
-    address: toChecksumAddress(part.candidate.announcement.executor),
-    requestHash: part.requestHash,
-    ...(part.continues !== undefined && { continues: part.continues }),
-  }));
-  const { cost } = completion.usage();
-  return {
-    executor: requests.at(-1)?.peerId ?? null,
-    requests,
-    ...(cost > 0n && funds && { cost: formatCost(cost, funds.asset) }),
-  };
 }
