@@ -20,7 +20,7 @@ export interface ChatTools {
 export interface ChatState {
   /** What is said. */
   readonly conversation: Conversation;
-  /** The executor that alone is asked; undefined for any. */
+  /** The executor that alone is asked; undefined for anyone. */
   executor: string | undefined;
 }
 
@@ -52,7 +52,7 @@ const COMMANDS: readonly ChatCommand[] = [
   },
   {
     name: "executor",
-    argument: "[name|any]",
+    argument: "[name|anyone]",
     summary: "ask one executor only, by PeerId or address; without a name, tell who answers",
     run: chooseExecutor,
   },
@@ -125,16 +125,16 @@ async function chooseModel(
 }
 
 function chooseExecutor(name: string, state: ChatState, { say, parseExecutor }: ChatTools): void {
-  if (name === "any") {
+  if (name === "anyone") {
     state.executor = undefined;
-    return say("any executor may be asked from now on");
+    return say("anyone may be asked from now on");
   }
   if (name !== "") {
     state.executor = parseExecutor(name);
     return say(`only ${name} is asked from now on`);
   }
   const whom = state.executor === undefined
-    ? "any may be asked"
+    ? "anyone may be asked"
     : `only ${state.executor} is asked`;
   say(`${whom}; ${state.conversation.last?.executor ?? "nobody"} answered last`);
 }

@@ -79,7 +79,7 @@ Deno.test("a line that ends with a backslash goes on, and two slashes begin a me
 Deno.test("commands change what is asked of whom", async () => {
   const world = await new World().type(
     ...["/system Be brief.", "/model n", "/executor 0xAB", "one"],
-    ...["/executor any", "/clear", "/system", "two", "/quit", "three"],
+    ...["/executor anyone", "/clear", "/system", "two", "/quit", "three"],
   );
   const { requests, routes } = world;
   assert.deepEqual(requests.map(({ model, messages }) => [model, messages]), [
@@ -95,7 +95,7 @@ Deno.test("/help, /model, /executor and /price tell how things are", async () =>
   await world.type("one", "two", "/model", "/executor", "/price", "/nonsense", "/help");
   const [models, executor, price, unknown, help] = world.said;
   assert.equal(models, "* m\n  n");
-  assert.equal(executor, "any may be asked; E answered last");
+  assert.equal(executor, "anyone may be asked; E answered last");
   assert.equal(
     price,
     "answers: 2; tokens: 20 in, 4 out; 14 coins; the last one at 1 in, 2 out",

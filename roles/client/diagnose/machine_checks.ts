@@ -1,6 +1,7 @@
 /** Checks of other programs on this machine: model servers, and the gateway. @module */
 import { isJsonObject, parseJson } from "@lloom/core/protocol";
-import { directHttp } from "@lloom/workers/direct_http";
+import { once } from "node:events";
+import { get } from "node:http";
 import { findModelServers, MODEL_SERVERS } from "../model_servers.ts";
 import { failed, ok, type Outcome, skipped, warning } from "./check.ts";
 
@@ -55,18 +56,29 @@ function isFree(hostname: string, port: number): boolean {
 
 /** What a gateway of ours says of its health; undefined if it is none. */
 async function healthOf(origin: string, signal: AbortSignal): Promise<string | undefined> {
-  using client = directHttp(new URL(origin));
   try {
-    const response = await fetch(`${origin}/health`, {
-      redirect: "error",
-      signal: AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]),
-      ...(client !== undefined && { client }),
-    });
-    const health = parseJson(await response.bytes(), MAX_HEALTH_BYTES);
+    const health = parseJson(await read(`${origin}/health`, signal), MAX_HEALTH_BYTES);
     return isJsonObject(health) && typeof health.status === "string" ? health.status : undefined;
   } catch {
     // Another program may answer in any way: whatever it is, it is no gateway.
     signal.throwIfAborted();
     return undefined;
   }
+}
+
+/**
+ * The beginning of what a URL answers with. Not by `fetch`, which obeys `HTTP_PROXY` for this machine
+ * too, and speaks to a server that it is told to take for a proxy in a form that ours refuses.
+ */
+async function read(url: string, signal: AbortSignal): Promise<Uint8Array> {
+  const within = AbortSignal.any([signal, AbortSignal.timeout(HEALTH_TIMEOUT_MS)]);
+  const [answer] = await once(get(url, { signal: within }), "response");
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  let size = 0;
+  for await (const part of answer as AsyncIterable<Uint8Array<ArrayBuffer>>) {
+    parts.push(part);
+    size += part.length;
+    if (size > MAX_HEALTH_BYTES) break;
+  }
+  return await new Blob(parts).bytes();
 }
