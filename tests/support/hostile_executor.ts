@@ -131,7 +131,12 @@ export class HostileExecutor implements AsyncDisposable {
       peerId,
       executor: address,
       multiaddrs: node.multiaddrs(),
-      models: [offer({ id: "mock-model", inboundPrice: 0n, outboundPrice: 0n, ...prices })],
+      models: [
+        offer({
+          ...{ id: "mock-model", features: ["chat"], inboundPrice: 0n, outboundPrice: 0n },
+          ...prices,
+        }),
+      ],
       ...(payment && { payment }),
       load: { active: 0, queued: 0, capacity: 1 },
       timestamp,
