@@ -31,6 +31,7 @@ export async function startBackend(
     aliases: config.aliases,
     maxConcurrent: config.maxConcurrent,
     maxQueue: config.maxQueue,
+    features: config.features,
     ...(supportedModels.length > 0 && { models: supportedModels }),
     ...(config.contextLength !== undefined && { contextLength: config.contextLength }),
     ...(rateLimit !== undefined && { requestsPerMinute: rateLimit }),

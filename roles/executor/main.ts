@@ -87,6 +87,7 @@ function withOpenAi(config: ExecutorConfig, apiKey: string | undefined): Executo
       maxConcurrent: 16,
       maxQueue: 64,
       timeoutSecs: 120,
+      features: [],
       extraFields: [],
     }],
   };

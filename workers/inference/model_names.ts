@@ -13,7 +13,7 @@ export interface InferenceModel extends Omit<BackendModel, "id"> {
 
 type NamingOptions = Pick<
   CommonInferenceOptions,
-  "models" | "aliases" | "contextLength"
+  "models" | "aliases" | "contextLength" | "features"
 >;
 
 /** Names and limits of the models of one backend. */
@@ -67,8 +67,11 @@ export class ModelNames {
       this.#options.contextLength ?? Infinity,
       about.contextLength ?? Infinity,
     );
+    const { features: more = [] } = this.#options;
+    const writes = about.features.some((feature) => feature !== "embeddings");
     return {
       ...about,
+      features: writes ? [...new Set([...about.features, ...more])] : about.features,
       name,
       backendModel: id,
       ...(limit !== Infinity && { contextLength: limit }),

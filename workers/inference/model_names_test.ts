@@ -14,6 +14,20 @@ Deno.test("without settings, models are offered as the backend names them", () =
   ]);
 });
 
+Deno.test("what the operator knows of its server is told of the models that write", () => {
+  const names = new ModelNames({ features: ["tools", "n"] });
+  const told = names.update([...models, { id: "c", features: ["embeddings"] }, {
+    id: "d",
+    features: ["chat"],
+  }]);
+  assert.deepEqual(told.map(({ features }) => features), [
+    ["tools", "n"],
+    [],
+    ["embeddings"],
+    ["chat", "tools", "n"],
+  ]);
+});
+
 Deno.test("an aliased model is offered under its aliases alone, and found by them", () => {
   const names = new ModelNames({ aliases: { x: "a", y: "a" } });
   assert.equal(names.find("x").backendModel, "a");

@@ -1,5 +1,6 @@
 /** Settings of a language model's worker. Plain data: they go to the worker as they are. @module */
 import { LloomError } from "@lloom/core/errors";
+import type { Feature } from "@lloom/core/protocol";
 import { SERVER_KINDS, type ServerKind } from "./backends/dialects/mod.ts";
 import { hostAndPort, parseEndpoint } from "./backends/http.ts";
 
@@ -13,6 +14,8 @@ export interface CommonInferenceOptions {
   readonly aliases?: Readonly<Record<string, string>>;
   /** Tokens of prompt and answer together, where the backend tells more, or nothing. */
   readonly contextLength?: number;
+  /** What the models that write can do besides what the backend tells of them. @default none */
+  readonly features?: readonly Feature[];
   /** Answers at the same time. @default 16; 4 if embedded */
   readonly maxConcurrent?: number;
   /** Requests that may wait; one more is refused as `overloaded`. @default 64 */

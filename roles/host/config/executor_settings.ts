@@ -1,5 +1,10 @@
 /** The executor's settings. @module */
-import { MAX_MODEL_NAME_BYTES, MAX_MODELS_PER_EXECUTOR } from "@lloom/core/protocol";
+import {
+  type Feature,
+  FEATURES,
+  MAX_MODEL_NAME_BYTES,
+  MAX_MODELS_PER_EXECUTOR,
+} from "@lloom/core/protocol";
 import {
   checkBlockchain,
   commonSettings,
@@ -60,6 +65,8 @@ export interface BackendConfig {
   readonly maxQueue: number;
   /** How long it may take to connect, or be silent. */
   readonly timeoutSecs: number;
+  /** What its models that write can do besides what it tells. */
+  readonly features: readonly Feature[];
   /** Fields of requests passed on besides those known to be harmless. */
   readonly extraFields: readonly string[];
 }
@@ -176,6 +183,13 @@ const BACKENDS: Groups<BackendConfig> = {
       120,
       "The longest silence of the backend: before its answer, and between two parts of it.",
       { alias: "timeout" },
+    ),
+    features: setting(
+      list({ ...oneOf(FEATURES), allowed: "a feature of docs/protocol.md" }, FEATURES.length),
+      [],
+      "What its models that write can do besides what the server tells and is documented to do, such " +
+        "as `tools` of a vLLM that was started for them. Clients ask for nothing that is not announced.",
+      { fallbackText: "none" },
     ),
     extraFields: setting(
       list(pattern(/^[A-Za-z_][A-Za-z0-9_]{0,63}$/, "a field's name"), 64),
