@@ -154,8 +154,7 @@ export class Asking implements InferAnswer {
       stream.abort(LloomError.wrap(signed.reason));
       throw signed.reason;
     }
-    this.#signed = signed.value;
-    const { commitment, signature, requestHash } = this.#signed;
+    const { commitment, signature, requestHash } = signed.value;
     const session = this.#session = new ClientSession(
       {
         request: { commitment, signature },
@@ -205,7 +204,9 @@ export class Asking implements InferAnswer {
     }
     const asked = this.#paying?.draft ?? drafted;
     this.#salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
-    return signer.signRequest(asked, body, this.#salt, systemPrompt, this.#paying?.voucher);
+    const { voucher } = this.#paying ?? {};
+    this.#signed = await signer.signRequest(asked, body, this.#salt, systemPrompt, voucher);
+    return this.#signed;
   }
 
   #abandon(stream: MessageStream): boolean {

@@ -10,7 +10,7 @@ export interface RaceOptions {
   readonly ask: (candidate: Candidate) => Asked;
   /** Whether another may be asked after a failure. */
   readonly isWorthAnother: (error: LloomError) => boolean;
-  /** Asks the next one too if the only one under way is silent for so long; undefined: never. */
+  /** Asks the next one too if the only one under way, once asked, is silent for so long; undefined: never. */
   readonly hedgeAfterMs: number | undefined;
   /** Times that. */
   readonly clock: Pick<Clock, "setTimer">;
@@ -57,7 +57,9 @@ export async function race(
     const mayHedge = hedgeAfterMs !== undefined && running.size === 1 && waiting.length > 0;
     const spoken = await (mayHedge ? within(first, hedgeAfterMs, clock) : first);
     if (spoken === undefined) {
-      askNext();
+      // Before its request is signed, a channel may have to be opened: another would need one too.
+      const isSent = [...running.keys()].every(({ requestHash }) => requestHash !== undefined);
+      if (isSent) askNext();
       continue;
     }
     const { asked: { candidate, error } } = spoken;

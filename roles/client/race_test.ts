@@ -79,6 +79,24 @@ Deno.test("no more than two are under way at once", async () => {
   await text;
 });
 
+Deno.test("nobody else is asked while the first request waits for its channel", async () => {
+  const executors = new ScriptedExecutors("a", "b");
+  const text = textIn(executors.complete(CHAT, { hedgeAfterMs: 200 }));
+  const a = await executors.next();
+  const { requestHash } = a;
+  a.requestHash = undefined;
+  for (let i = 0; i < 3; i++) {
+    await executors.pausing();
+    executors.clock.advance(200);
+  }
+  await executors.pausing();
+  assert.deepEqual(executors.names, ["a"]);
+  a.requestHash = requestHash;
+  executors.clock.advance(200);
+  (await executors.next()).say("hi").end(END);
+  assert.equal(await text, "hi");
+});
+
 Deno.test("a caller that cancels cancels both", async () => {
   const executors = new ScriptedExecutors("a", "b", "c");
   const caller = new AbortController();

@@ -30,7 +30,8 @@ export class ScriptedAnswer implements InferAnswer {
   spent = 0n;
   /** How its cancelling ends. @default a receipt for what it said */
   onCancel: () => void = () => this.end({ tokens: this.#said.length, promptTokens: 7 });
-  readonly requestHash: Hash;
+  /** Undefined: not signed yet. */
+  requestHash: Hash | undefined;
   readonly receipt: Promise<Receipt>;
   readonly #peerId: string;
   readonly #proof = Promise.withResolvers<Receipt>();
