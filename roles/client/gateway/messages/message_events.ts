@@ -12,6 +12,8 @@ import {
   wholeUsageOf,
 } from "./message_types.ts";
 
+const NO_SIGNATURE: BlockDelta = { type: "signature_delta", signature: "" };
+
 /** What the events say besides the answer. */
 export interface MessageHead {
   /** 32 hexadecimal digits. */
@@ -80,6 +82,10 @@ export class MessageEvents {
         yield { type: "content_block_delta", index, delta: deltaOf(event.block, event.text) };
         return;
       case "close":
+        // Nobody signs thoughts here; without the event some clients would not send them back.
+        if (event.block.kind === "reasoning") {
+          yield { type: "content_block_delta", index, delta: NO_SIGNATURE };
+        }
         yield { type: "content_block_stop", index };
     }
   }

@@ -53,6 +53,7 @@ export type Message = {
 export type BlockDelta =
   | { type: "text_delta"; text: string }
   | { type: "thinking_delta"; thinking: string }
+  | { type: "signature_delta"; signature: string }
   | { type: "input_json_delta"; partial_json: string };
 
 /** An event of a streamed message. */

@@ -1,6 +1,8 @@
+import { createAnthropic } from "@ai-sdk/anthropic";
 import Anthropic from "@anthropic-ai/sdk";
 import { LloomError } from "@lloom/core/errors";
 import type { JsonObject } from "@lloom/core/protocol";
+import { jsonSchema, stepCountIs, streamText, tool } from "ai";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
@@ -91,6 +93,53 @@ Deno.test("streamed and whole, thought, words and calls are the same message", a
   assert.equal(streamed.stop_reason, "tool_use");
   assert.equal(streamed.usage.input_tokens, 21);
   assert.equal(streamed.usage.output_tokens, 8);
+});
+
+const SCHEMA = {
+  type: "object",
+  properties: { city: { type: "string" } },
+  required: ["city"],
+} as const;
+
+Deno.test("Vercel's SDK streams several steps, and brings thoughts, calls and results back", async () => {
+  const engine = new FakeEngine(({ request }) => {
+    const { messages } = request as { messages: readonly JsonObject[] };
+    return { steps: messages.at(-1)?.role === "tool" ? sayingSteps("Rain.") : toolSteps };
+  });
+  const routes = messagesRoutes(engine);
+  const provider = createAnthropic({
+    baseURL: "http://gateway.test/v1",
+    apiKey: "key",
+    fetch: async (input, init) => await routes.fetch(new Request(input, init)),
+  });
+  const result = streamText({
+    model: provider("m"),
+    prompt: "Which weather has Köln?",
+    maxOutputTokens: 100,
+    tools: {
+      f: tool({
+        inputSchema: jsonSchema<{ city: string }>(SCHEMA),
+        execute: ({ city }) => `rain in ${city}`,
+      }),
+    },
+    stopWhen: stepCountIs(3),
+    maxRetries: 0,
+    onError({ error }) {
+      throw error;
+    },
+  });
+  assert.equal(await result.text, "Rain.");
+  const call = { name: "f", arguments: '{"city":"Köln"}' };
+  assert.deepEqual(engine.asks[1]?.request["messages"], [
+    { role: "user", content: "Which weather has Köln?" },
+    {
+      role: "assistant",
+      content: "Let me see.",
+      reasoning_content: "Which? ",
+      tool_calls: [{ id: "c1", type: "function", function: call }],
+    },
+    { role: "tool", tool_call_id: "c1", content: "rain in Köln" },
+  ]);
 });
 
 Deno.test("events come in Anthropic's order, with a ping and the seam between them", async () => {

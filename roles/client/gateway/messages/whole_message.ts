@@ -52,6 +52,8 @@ function textOf(delta: BlockDelta): string {
       return delta.thinking;
     case "input_json_delta":
       return delta.partial_json;
+    case "signature_delta":
+      return "";
   }
 }
 
