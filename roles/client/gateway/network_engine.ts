@@ -50,8 +50,28 @@ export class NetworkEngine implements Engine {
   }
 
   /** Begins to ask. @throws {LloomError} as {@linkcode Engine.ask} */
-  // deno-lint-ignore require-await -- what is thrown here is a rejection
-  async ask({ request, wishes, signal }: Ask): Promise<Answer> {
+  ask(ask: Ask): Promise<Answer> {
+    return new Promise((resolve) => resolve(this.#begin(ask)));
+  }
+
+  /**
+   * Takes no more questions, and lets those under way come to their end.
+   * @param graceMs after that they end with `shutting_down`
+   */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopped = true;
+    if (this.#underWay.size === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onIdle = resolve;
+    const timer = setTimeout(() => {
+      for (const abort of this.#underWay) abort.abort(stopping());
+    }, graceMs);
+    await promise;
+    clearTimeout(timer);
+  }
+
+  /** @throws what cannot be asked */
+  #begin({ request, wishes, signal }: Ask): Answer {
     const { terms, maxConcurrent, aliases, defaultModel } = this.#options;
     if (this.#stopped) throw stopping();
     if (this.#underWay.size >= maxConcurrent) {
@@ -83,22 +103,6 @@ export class NetworkEngine implements Engine {
     signal.addEventListener("abort", cancel, { once: true });
     if (signal.aborted) cancel();
     return answer;
-  }
-
-  /**
-   * Takes no more questions, and lets those under way come to their end.
-   * @param graceMs after that they end with `shutting_down`
-   */
-  async stop(graceMs: number): Promise<void> {
-    this.#stopped = true;
-    if (this.#underWay.size === 0) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#onIdle = resolve;
-    const timer = setTimeout(() => {
-      for (const abort of this.#underWay) abort.abort(stopping());
-    }, graceMs);
-    await promise;
-    clearTimeout(timer);
   }
 
   #over({ parts }: Completion): void {
