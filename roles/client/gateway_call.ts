@@ -109,15 +109,14 @@ function failureOf(status: number, answer: unknown): Error {
 
 /** The settings' routing as the gateway reads it: its own settings may be others. */
 function routingHeaders(config: ClientConfig, priority: Flags["priority"]): Record<string, string> {
-  const { strategy, prefer = [], only, hedgeAfterMs, timeoutMs, ...prices } = routingOptions(
-    config,
-    priority,
-  );
+  const { strategy, prefer = [], only, exclude, hedgeAfterMs, timeoutMs, ...prices } =
+    routingOptions(config, priority);
   const named = strategy?.type === "specific" ? strategy.names : only;
   const headers = {
     "x-lloom-strategy": strategy?.type === "specific" ? undefined : strategy?.type,
     "x-lloom-executor": named?.join(","),
     "x-lloom-prefer": prefer.length > 0 ? prefer.join(",") : undefined,
+    "x-lloom-ignore": exclude?.join(","),
     "x-lloom-max-inbound-price": prices.maxInboundPrice,
     "x-lloom-max-outbound-price": prices.maxOutboundPrice,
     "x-lloom-max-price": config.payments.maxPrice,

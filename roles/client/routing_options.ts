@@ -15,9 +15,10 @@ export function routingOptions(
     ClientConfig,
   priority: Priority = "normal",
 ): CompleteOptions {
-  const { strategy, weights, preferredExecutors, maxInboundPrice, maxOutboundPrice } =
-    executorSelection;
+  const { strategy, weights, preferredExecutors, excludedExecutors, ...prices } = executorSelection;
+  const { maxInboundPrice, maxOutboundPrice } = prices;
   const limits = {
+    ...(excludedExecutors.length > 0 && { exclude: excludedExecutors }),
     ...(maxInboundPrice !== undefined && { maxInboundPrice }),
     ...(maxOutboundPrice !== undefined && { maxOutboundPrice }),
     retry: { ...retry, base },

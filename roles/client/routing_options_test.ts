@@ -29,4 +29,8 @@ Deno.test("a priority decides among the executors that the settings allow, at th
     [EXECUTOR],
   ]);
   assert.ok(high.hedgeAfterMs! > 0);
+  for (const priority of ["low", "normal", "high"] as const) {
+    const without = routingOptions(config("--exclude-executor", EXECUTOR), priority);
+    assert.deepEqual(without.exclude, [EXECUTOR]);
+  }
 });

@@ -23,6 +23,7 @@ export interface OwnersTerms {
 export function askOptions(wishes: Wishes, terms: OwnersTerms): CompleteOptions {
   const { routing, asset } = terms;
   const { maxInboundPrice, maxOutboundPrice, maxPrice } = wishes;
+  const exclude = [...routing.exclude ?? [], ...wishes.exclude ?? []];
   const inbound = lower(routing.maxInboundPrice, limit(maxInboundPrice, asset));
   const outbound = lower(routing.maxOutboundPrice, limit(maxOutboundPrice, asset));
   const most = lower(terms.maxPrice, limit(maxPrice, asset));
@@ -34,7 +35,7 @@ export function askOptions(wishes: Wishes, terms: OwnersTerms): CompleteOptions 
     ...(most !== undefined && { maxPrice: most }),
     ...(wishes.prefer !== undefined && { prefer: wishes.prefer }),
     ...(wishes.only !== undefined && { only: wishes.only }),
-    ...(wishes.exclude !== undefined && { exclude: wishes.exclude }),
+    ...(exclude.length > 0 && { exclude }),
     ...(wishes.allowFallbacks !== undefined && { allowFallbacks: wishes.allowFallbacks }),
     ...(wishes.requireParameters !== undefined && {
       requireParameters: wishes.requireParameters,
@@ -53,10 +54,14 @@ function strategyOf({ strategy, conversation }: Wishes, own: Strategy): Strategy
   return { type: "sticky", key: conversation, otherwise: chosen };
 }
 
-/** A strategy by its name, with the settings' weights where they are for it. */
+/**
+ * A strategy by its name, with the settings' weights where they are for it. Whom alone the owner has
+ * asked, and in which order, is nobody else's to change.
+ */
 function named(strategy: WishedStrategy, own: Strategy): Strategy {
   if (strategy === own.type) return own;
   if (strategy === "sticky" && own.type !== "sticky") return { type: "sticky", otherwise: own };
+  if (own.type === "specific") return own;
   return { type: strategy };
 }
 

@@ -53,3 +53,12 @@ Deno.test("a strategy by name has the settings' weights where they are for it", 
     type: "fastest",
   });
 });
+
+Deno.test("whom the owner excludes, or alone has asked, no wish brings back", () => {
+  const names = ["16Uiu2HAmOwners"];
+  const exclude = ["16Uiu2HAmBad"];
+  const terms: OwnersTerms = { routing: { strategy: { type: "specific", names }, exclude } };
+  const wished = askOptions({ ...use, strategy: "fastest", exclude: ["16Uiu2HAmSlow"] }, terms);
+  assert.deepEqual(wished.strategy, terms.routing.strategy);
+  assert.deepEqual(wished.exclude, ["16Uiu2HAmBad", "16Uiu2HAmSlow"]);
+});

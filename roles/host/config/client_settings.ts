@@ -75,6 +75,8 @@ export interface SelectionConfig {
   readonly strategy: SelectionStrategy;
   /** PeerIds or Ethereum addresses. */
   readonly preferredExecutors: readonly string[];
+  /** PeerIds or Ethereum addresses. */
+  readonly excludedExecutors: readonly string[];
   /** Base units per 1,000,000 tokens; absent for no bound. */
   readonly maxInboundPrice: bigint | undefined;
   /** Base units per 1,000,000 tokens; absent for no bound. */
@@ -175,6 +177,12 @@ const SELECTION: Group<SelectionConfig> = {
       [],
       "Executors to try first: PeerIds or Ethereum addresses.",
       { flag: "--executor <id...>" },
+    ),
+    excludedExecutors: setting(
+      list(executorName(), 64),
+      [],
+      "Executors never to ask: PeerIds or Ethereum addresses.",
+      { flag: "--exclude-executor <id...>", alias: "blacklist" },
     ),
     maxInboundPrice: setting(
       price(),
