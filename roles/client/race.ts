@@ -45,6 +45,7 @@ export async function race(
   const waiting = [...candidates];
   const running = new Map<Asked, Promise<Spoken>>();
   const failed: { candidate: Candidate; error: LloomError }[] = [];
+  let canAffordTwo = true;
   const askNext = () => {
     const candidate = waiting.shift();
     if (candidate === undefined) return;
@@ -54,8 +55,9 @@ export async function race(
   askNext();
   while (running.size > 0) {
     const first = Promise.race(running.values());
-    const mayHedge = hedgeAfterMs !== undefined && running.size === 1 && waiting.length > 0;
-    const spoken = await (mayHedge ? within(first, hedgeAfterMs, clock) : first);
+    const mayHedge = canAffordTwo && running.size === 1 && waiting.length > 0;
+    const spoken =
+      await (mayHedge && hedgeAfterMs !== undefined ? within(first, hedgeAfterMs, clock) : first);
     if (spoken === undefined) {
       // Before its request is signed, a channel may have to be opened: another would need one too.
       const isSent = [...running.keys()].every(({ requestHash }) => requestHash !== undefined);
@@ -67,6 +69,12 @@ export async function race(
     if (error === undefined) {
       for (const slower of running.keys()) slower.outrun();
       return { spoken, failed };
+    }
+    if (error.code === "budget_exceeded" && running.size > 0) {
+      // Two at once can cost more than allowed. Its turn comes when the other has failed.
+      waiting.unshift(candidate);
+      canAffordTwo = false;
+      continue;
     }
     failed.push({ candidate, error });
     if (!isWorthAnother(error)) {

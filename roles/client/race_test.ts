@@ -79,6 +79,18 @@ Deno.test("no more than two are under way at once", async () => {
   await text;
 });
 
+Deno.test("where two at once may cost too much, the second has its turn when the first has failed", async () => {
+  const executors = new ScriptedExecutors("a", "b", "c");
+  const { text, slow, other } = await hedged(executors);
+  other.fail("budget_exceeded");
+  for (let tick = 0; tick < 60; tick++) await Promise.resolve();
+  assert.equal(executors.clock.armed, 0, "nobody else is asked because of time");
+  slow.fail("stream_broken");
+  (await executors.next()).say("hi").end(END);
+  assert.equal(await text, "hi");
+  assert.deepEqual(executors.names, ["a", "b", "b"]);
+});
+
 Deno.test("nobody else is asked while the first request waits for its channel", async () => {
   const executors = new ScriptedExecutors("a", "b");
   const text = textIn(executors.complete(CHAT, { hedgeAfterMs: 200 }));
