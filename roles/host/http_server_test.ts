@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { type HttpHandler, type HttpServer, serveHttp } from "./http_server.ts";
+import {
+  type HttpHandler,
+  type HttpServer,
+  type HttpServerOptions,
+  serveHttp,
+} from "./http_server.ts";
 
 const LIMITS = { host: "127.0.0.1", port: 0, maxConnections: 4, maxBodyBytes: 1000 };
 const echo: HttpHandler = async (request, from) =>
@@ -13,7 +18,7 @@ const echo: HttpHandler = async (request, from) =>
 async function serving(
   handler: HttpHandler,
   use: (server: HttpServer, base: string) => Promise<void>,
-  options: Partial<typeof LIMITS> & { headTimeoutMs?: number; requestTimeoutMs?: number } = {},
+  options: Partial<HttpServerOptions> = {},
 ): Promise<void> {
   const server = await serveHttp({ ...LIMITS, ...options }, handler);
   try {
@@ -69,6 +74,39 @@ Deno.test("a body too long is refused, whether it says so or not", () =>
     const fits = await fetch(base, { method: "POST", body: body.slice(1) });
     assert.equal((await fits.json()).body.length, 1000);
   }));
+
+Deno.test("what is refused by its head is answered before its body has come", () =>
+  serving(() => assert.fail("it was handled"), async ({ port }) => {
+    const head = "POST /p HTTP/1.1\r\nHost: x\r\nX-Ask: no\r\nContent-Length: 999\r\n\r\n";
+    const answer = await raw(port, head);
+    assert.match(answer, /^HTTP\/1\.1 403 /);
+    assert.match(answer, /\/p no/);
+  }, {
+    admit: ({ url, headers }) =>
+      new Response(`${new URL(url).pathname} ${headers.get("x-ask")}`, { status: 403 }),
+  }));
+
+Deno.test("whoever sends too long a body is told in the words of the server", () =>
+  serving(echo, async (_, base) => {
+    const response = await fetch(`${base}/p`, { method: "POST", body: "x".repeat(1001) });
+    assert.deepEqual([response.status, await response.text()], [413, "/p is too long"]);
+  }, {
+    admit: () => undefined,
+    tooLarge: ({ url }) => new Response(`${new URL(url).pathname} is too long`, { status: 413 }),
+  }));
+
+Deno.test("the head of an event stream does not wait for its first event", () =>
+  serving(
+    () => new Response(new ReadableStream(), { headers: { "content-type": "text/event-stream" } }),
+    async (
+      _,
+      base,
+    ) => {
+      const response = await fetch(base);
+      assert.equal(response.status, 200);
+      await response.body!.cancel();
+    },
+  ));
 
 Deno.test("a request that does not arrive is cut off: silent, half its head, half its body", () =>
   serving(echo, async ({ port }) => {
