@@ -47,7 +47,7 @@ export function main(args: readonly string[]): Promise<number> {
   for (const command of clientCommands()) program.addCommand(command);
   program.hook("preAction", (_, command) => {
     if (command.parent !== null && formatOf(command) === "markdown") {
-      throw notMarkdown(command.name());
+      throw notMarkdown();
     }
   });
   return runProgram(program, args);
@@ -61,15 +61,15 @@ function formatOf(command: ParsedCommand): AnswerFormat {
 /** @throws {UsageError} for a format that the task's result cannot have */
 function checkFormat({ flags, task, answerFormat }: Wanted): void {
   if (answerFormat === "markdown" && (task !== "prompt" || flags.async || flags.dryRun)) {
-    throw notMarkdown("this");
+    throw notMarkdown();
   }
   if (answerFormat === "json" && flags.stream) {
     throw new UsageError("read flags: --stream with --format json: the answer is one object");
   }
 }
 
-function notMarkdown(what: string): UsageError {
-  return new UsageError(`read flags: --format markdown is for answers, ${what} prints none`);
+function notMarkdown(): UsageError {
+  return new UsageError("read flags: --format markdown is for the answer to --prompt");
 }
 
 async function run(

@@ -122,7 +122,14 @@ test("when the executor refuses it exits with 5", async () => {
 });
 
 test("wrong usage exits with 2", async () => {
-  for (const args of [["--no-such-flag"], ["--prompt", "a", "--discover-models"], []]) {
+  const wrong = [
+    ["--no-such-flag"],
+    ["--prompt", "a", "--discover-models"],
+    ["history", "--format", "markdown"],
+    ["--prompt", "a", "--format", "json", "--stream"],
+    [],
+  ];
+  for (const args of wrong) {
     const { code, stdout } = await network.run(...args);
     assert.equal(code, 2, args.join(" "));
     assert.equal(stdout, "");
