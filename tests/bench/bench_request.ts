@@ -5,10 +5,9 @@
  * @module
  */
 import { LloomClient } from "@lloom/client";
-import type { JsonObject } from "@lloom/core/protocol";
-import { SseParser } from "@lloom/workers/inference";
 import assert from "node:assert/strict";
 import { type Figure, figure, show } from "./figures.ts";
+import { askStreamed, askWhole } from "./http_asks.ts";
 import { type Market, TOKENS, withMarket } from "./market.ts";
 import {
   type Ask,
@@ -64,7 +63,7 @@ async function measure(
   atOnce: number,
 ): Promise<RequestRow> {
   const ways = {
-    direct: streamed ? askDirectly(market.backendUrl) : askDirectlyWhole(market.backendUrl),
+    direct: (streamed ? askStreamed : askWhole)({ url: market.backendUrl }, QUESTION),
     network: streamed ? askNetwork(client) : askNetworkWhole(client),
   };
   const { backend, executor, validator } = market.pids;
@@ -86,40 +85,6 @@ async function measure(
     network: sumUp(network),
     addedFirstByteMs: figure(network.map((one, i) => one.firstByteMs - direct[i]!.firstByteMs)),
     rateRatio: figure(network.map((one, i) => one.perSecond / direct[i]!.perSecond)),
-  };
-}
-
-function post(url: string, body: JsonObject): Promise<Response> {
-  return fetch(`${url}/v1/chat/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-}
-
-/** What a careful caller does without Lloom: reads every event as JSON. */
-function askDirectly(url: string): Ask {
-  const body = { ...QUESTION, stream: true, stream_options: { include_usage: true } };
-  return async (onFirst) => {
-    const response = await post(url, body);
-    const parser = new SseParser(1 << 20);
-    let tokens = 0;
-    for await (const bytes of response.body!) {
-      for (const { data } of parser.push(bytes)) {
-        if (data === "[DONE]") continue;
-        onFirst();
-        if (JSON.parse(data).choices[0]?.delta.content) tokens++;
-      }
-    }
-    assert.equal(tokens, TOKENS);
-  };
-}
-
-function askDirectlyWhole(url: string): Ask {
-  return async (onFirst) => {
-    const answer = await (await post(url, QUESTION)).json();
-    onFirst();
-    assert.equal(answer.usage.completion_tokens, TOKENS);
   };
 }
 

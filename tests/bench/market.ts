@@ -8,12 +8,27 @@ import {
 import { fileURLToPath } from "node:url";
 import { startDeno } from "../support/child_process.ts";
 
-/** Tokens of every answer. */
+/** A model server to start, and how many answers an executor asks it for at once. */
+export interface BackendProgram {
+  /** In `tests/`. */
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly maxConcurrent: number;
+}
+
+/** Tokens of every answer of {@linkcode MOCK}. */
 export const TOKENS = 32;
-/** The backend's only model. */
+/** The only model of {@linkcode MOCK}. */
 export const MODEL = "mock-model";
 
-/** A model server, a validator, and an executor that offers the server's model. */
+/** The model server of the tests, which answers at once. A queue would be measured below 64 at once. */
+export const MOCK: BackendProgram = {
+  program: "support/mock_llm_server.ts",
+  args: ["--port", "0", "--tokens", String(TOKENS), "--model", MODEL],
+  maxConcurrent: 64,
+};
+
+/** A model server, a validator, and an executor that offers the server's models. */
 export interface Market {
   /** Of the model server, without a final slash. */
   readonly backendUrl: string;
@@ -26,18 +41,23 @@ export interface Market {
   };
   /** A directory for what else is started. */
   readonly directory: string;
-  /** Starts one more executor of the server's model. @param toml further sections of its settings */
+  /** Starts one more executor of the server's models. @param toml further sections of its settings */
   startExecutor(name: string, toml: string): Promise<LaunchedRole>;
+  /** Starts a gateway on a free port. @param toml its settings */
+  startGateway(name: string, toml: string): Promise<LaunchedRole>;
 }
 
 /** Runs a market for the time that `use` takes. */
-export async function withMarket<T>(use: (market: Market) => Promise<T>): Promise<T> {
+export async function withMarket<T>(
+  use: (market: Market) => Promise<T>,
+  backendProgram = MOCK,
+): Promise<T> {
   return await withTemporaryDirectory(async (directory) => {
     const stops: (() => Promise<unknown>)[] = [];
     try {
-      const mock = fileURLToPath(new URL("../support/mock_llm_server.ts", import.meta.url));
-      const args = ["--port", "0", "--tokens", String(TOKENS), "--model", MODEL];
-      const backend = startDeno(["--allow-net=127.0.0.1", mock, ...args]);
+      const { program, args, maxConcurrent } = backendProgram;
+      const path = fileURLToPath(new URL(`../${program}`, import.meta.url));
+      const backend = startDeno(["--allow-net=127.0.0.1", path, ...args]);
       stops.unshift(() => {
         backend.kill("SIGKILL");
         return backend.ended;
@@ -56,35 +76,49 @@ export async function withMarket<T>(use: (market: Market) => Promise<T>): Promis
       });
       stops.unshift(validator.stop);
       const bootstrapNodes = validator.ready.multiaddrs;
+      const bootstrap = bootstrapNodes.flatMap((at) => ["--bootstrap-nodes", at]);
       const startExecutor = async (name: string, toml: string): Promise<LaunchedRole> => {
         const dataDir = `${directory}/${name}`;
-        await writeConfig(dataDir, backendToml(backendUrl) + toml);
+        await writeConfig(dataDir, executorToml(backendUrl, maxConcurrent) + toml);
         const executor = await launchRole({
           ...start,
           role: "executor",
           dataDir,
-          args: [...listen, ...bootstrapNodes.flatMap((at) => ["--bootstrap-nodes", at])],
+          args: [...listen, ...bootstrap],
         });
         stops.unshift(executor.stop);
         return executor;
       };
+      const startGateway = async (name: string, toml: string): Promise<LaunchedRole> => {
+        const dataDir = `${directory}/${name}`;
+        await writeConfig(dataDir, toml);
+        const args = [...bootstrap, "gateway", "--port", "0"];
+        const gateway = await launchRole({ ...start, role: "client", dataDir, args });
+        stops.unshift(gateway.stop);
+        return gateway;
+      };
       const executor = await startExecutor("executor", "");
       const pids = { backend: backend.pid, validator: validator.pid, executor: executor.pid };
-      return await use({ backendUrl, bootstrapNodes, pids, directory, startExecutor });
+      return await use({
+        ...{ backendUrl, bootstrapNodes, pids, directory },
+        ...{ startExecutor, startGateway },
+      });
     } finally {
       for (const stop of stops) await stop();
     }
   });
 }
 
-/** As many answers at once as the bench asks for: a queue would be measured otherwise. */
-function backendToml(endpoint: string): string {
+/** One client may have a quarter of all requests under way. */
+function executorToml(endpoint: string, maxConcurrent: number): string {
   return [
+    "[executor]",
+    `max_concurrent_requests = ${4 * maxConcurrent}`,
     "[[llm_backends]]",
-    'name = "mock"',
+    'name = "backend"',
     'kind = "openai"',
     `endpoint = "${endpoint}"`,
-    "max_concurrent = 64",
+    `max_concurrent = ${maxConcurrent}`,
     "",
   ].join("\n");
 }
