@@ -90,7 +90,7 @@ export function createSubcommand<T extends CommonConfig>(
   summary: string,
 ): Command {
   const command = new Command(name);
-  command.description(summary);
+  command.description(summary).configureHelp({ showGlobalOptions: true });
   addSettingFlags(command, settings, name);
   return command;
 }

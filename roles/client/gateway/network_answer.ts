@@ -3,10 +3,13 @@ import { LloomError } from "@lloom/core/errors";
 import { toChecksumAddress } from "@lloom/core/identity";
 import { type Asset, formatUnits } from "@lloom/core/payments";
 import type { Candidate } from "@lloom/core/routing";
+import { getLogger } from "@logtape/logtape";
 import { readLines } from "../answer_lines.ts";
 import type { AnswerPart } from "../asked.ts";
 import type { Completion, CompletionEvent } from "../completion.ts";
 import type { Answer, AnswerEnd, Answering, AnswerOrigin, AnswerPiece } from "./answer.ts";
+
+const log = getLogger(["lloom", "gateway"]);
 
 /** What an answer is made of. */
 export interface NetworkAnswerComponents extends Pick<Answer, "id" | "model" | "createdS"> {
@@ -77,6 +80,9 @@ export class NetworkAnswer implements Answer {
   async #leave(): Promise<void> {
     try {
       await this.#events.return();
+    } catch (error) {
+      // Its readers have what matters; there may be none.
+      log.debug("leave answer: {error}", { error });
     } finally {
       this.#components.onOver();
     }

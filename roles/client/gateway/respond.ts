@@ -128,7 +128,7 @@ function eventStream(
   { keepAliveMs, leave }: { readonly keepAliveMs: number; readonly leave: () => void },
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
   let timer: ReturnType<typeof setInterval> | undefined;
-  let isQuiet = false;
+  let isQuiet = true;
   const keepAlive = utf8.encode(encoder.keepAlive ?? KEEP_ALIVE);
   return new ReadableStream<Uint8Array<ArrayBuffer>>({
     start(controller) {

@@ -118,7 +118,10 @@ export const GATEWAY: Group<GatewayConfig> = {
       doc: "Answers kept for identical requests that can only have one: at temperature 0, and " +
         "embeddings.",
       table: {
-        enabled: setting(flag(), false, "Keep them.", { flag: "--cache", command }),
+        enabled: setting(flag(), false, "Keep answers, and give them again.", {
+          flag: "--cache",
+          command,
+        }),
         maxSizeMb: setting(integer(1, 65_536, "MiB"), 256, "The most disk space for them."),
         ttlSecs: setting(integer(1, 31_536_000, "seconds"), 86_400, "How long one is kept."),
       },
