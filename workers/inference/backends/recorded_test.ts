@@ -6,6 +6,7 @@ import type { ErrorCode } from "@lloom/core/errors";
 import { isJsonObject, readModelRequest, type RequestKind } from "@lloom/core/protocol";
 import fc from "fast-check";
 import assert from "node:assert/strict";
+import { startMockLlmServer } from "../../../tests/support/mock_llm_server.ts";
 import { choicesOf, contentOf, partsOf, reasonsOf } from "../testing/backend_suite.ts";
 import type { BackendEvent } from "./backend.ts";
 import type { ServerKind } from "./dialects/mod.ts";
@@ -215,6 +216,17 @@ for (const [file, expected] of Object.entries(EXPECTED)) {
     );
   });
 }
+
+Deno.test("a recorded answer reads the same over a connection", async () => {
+  for (const file of ["openai_tools.sse", "openai_refusal.json"]) {
+    const mock = startMockLlmServer({ replay: bytesOf(file) });
+    const times = { connectTimeoutMs: 5000, idleTimeoutMs: 5000 };
+    const backend = new OpenAiCompatibleBackend({ kind: "openai", endpoint: mock.url, ...times });
+    const events = await Array.fromAsync(backend.answer("m", requestFor(file, 0), never));
+    assert.deepEqual(saidBy({ events }), EXPECTED[file]);
+    await mock.stop();
+  }
+});
 
 Deno.test("an answer cut off anywhere before its end is never taken for a whole one", async () => {
   for (const file of ["openai_chat.sse", "ollama_tools.sse", "custom_crlf.sse"]) {

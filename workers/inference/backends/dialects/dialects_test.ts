@@ -167,7 +167,7 @@ Deno.test("Ollama has log-probabilities since 0.12.11, and an old one tells no a
     assert.ok((await features(version, writes)).includes("logprobs"), version);
   }
   for (const version of ["0.12.10", "0.6.4", "0.0.0", "odd", undefined]) {
-    assert.ok(!(await features(version, writes)).includes("logprobs"), version);
+    assert.ok(!(await features(version, writes)).includes("logprobs"), String(version));
   }
   assert.ok((await features("0.5.0", {})).includes("chat"));
   assert.deepEqual(await features("0.13.0", { capabilities: ["image"] }), []);
