@@ -38,16 +38,18 @@ function newId() {
 
 async function loadModels() {
   clearTimeout(lookingAgain);
+  let found = [];
   try {
-    models = new Map((await gateway.models()).map((model) => [model.id, model]));
+    found = await gateway.models();
     if (problem.dataset.of === "models") problem.textContent = "";
   } catch (error) {
     showProblem(error, "models");
-    models = new Map();
   }
+  // Models that are gone for a moment stay in the list: who asks them is told why they do not answer.
+  if (found.length > 0) models = new Map(found.map((model) => [model.id, model]));
   showModels();
   // Where it is a key that is missing, the dialog goes on from here.
-  if (models.size === 0 && !keyDialog.open) lookingAgain = setTimeout(loadModels, LOOK_AGAIN_MS);
+  if (found.length === 0 && !keyDialog.open) lookingAgain = setTimeout(loadModels, LOOK_AGAIN_MS);
 }
 
 function showModels() {
