@@ -53,7 +53,11 @@ export class OpenAiCompatibleBackend implements ModelBackend {
   }
 
   /** {@inheritDoc ModelBackend.answer} */
-  answer(model: string, request: ModelRequest, signal: AbortSignal): Events {
+  answer(
+    model: string,
+    request: ModelRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<BackendEvent, void, undefined> {
     switch (request.kind) {
       case "chat":
         return this.#chat(model, request, signal);
