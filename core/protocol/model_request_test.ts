@@ -224,28 +224,28 @@ Deno.test("hostile bodies give coded errors only", () => {
       parameterFeatures(request);
     }, b);
   fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), decode));
-  const any = fc.jsonValue();
+  const json = fc.jsonValue();
   const values = fc.record({
     model: fc.constant("m"),
     messages: fc.array(
       fc.record({
         role: fc.constantFrom("user", "system", "developer", "assistant"),
         content: fc.oneof(
-          any,
-          fc.array(fc.record({ type: fc.constantFrom("text", "image_url"), text: any })),
+          json,
+          fc.array(fc.record({ type: fc.constantFrom("text", "image_url"), text: json })),
         ),
-        prefix: any,
+        prefix: json,
       }, { requiredKeys: ["role", "content"] }),
       { minLength: 1 },
     ),
-    prompt: any,
-    input: any,
-    tools: any,
-    response_format: any,
-    modalities: any,
-    stop: any,
-    seed: any,
-    n: any,
+    prompt: json,
+    input: json,
+    tools: json,
+    response_format: json,
+    modalities: json,
+    stop: json,
+    seed: json,
+    n: json,
   }, { requiredKeys: ["model"] });
   fc.assert(fc.property(values.map(bytes), decode), { numRuns: 300 });
   fc.assert(fc.property(mutated(values.map(bytes)), decode), { numRuns: 300 });
