@@ -87,9 +87,11 @@ export function createApp(components: AppComponents): GatewayApp {
   };
 }
 
-/** Whose errors the client of a path understands. */
-function styleOf({ url }: Request): ErrorStyle {
-  return new URL(url).pathname.startsWith("/v1/messages") ? "anthropic" : "openai";
+/** Whose errors a client understands: both look for models at the same path. */
+function styleOf({ url, headers }: Request): ErrorStyle {
+  const isAnthropic = headers.has("anthropic-version") ||
+    new URL(url).pathname.startsWith("/v1/messages");
+  return isAnthropic ? "anthropic" : "openai";
 }
 
 /** Paths that take one method only. */

@@ -45,7 +45,9 @@ Deno.test("nothing at a path is said in the form that its client reads", async (
   const openai = await visit("/v1/nothing");
   assert.deepEqual([openai.status, (await openai.json()).error.code], [404, "not_found"]);
   const anthropic = await visit("/v1/messages/nothing");
-  assert.deepEqual((await anthropic.json()).type, "error");
+  assert.equal((await anthropic.json()).type, "error");
+  const headers = { "anthropic-version": "2023-06-01" };
+  assert.equal((await (await visit("/v1/models/other", { headers })).json()).type, "error");
   const get = await visit("/v1/chat/completions");
   assert.deepEqual([get.status, get.headers.get("allow")], [405, "POST"]);
 });
