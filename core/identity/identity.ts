@@ -60,20 +60,21 @@ export function parsePrivateKey(text: string): Uint8Array<ArrayBuffer> {
   return privateKey;
 }
 
+/** Addresses told before, with their checksums: a gateway tells that of its executor with every answer. */
+const checksummed = new Map<Address, string>();
+const MAX_CHECKSUMMED = 1024;
+
 /** An address with EIP-55's checksum in the case of its letters: for people to read and copy. */
 export function toChecksumAddress(address: Address): string {
+  const known = checksummed.get(address);
+  if (known !== undefined) return known;
   const digits = address.slice(2).toLowerCase();
   const hash = toHex(noblePrimitives.keccak256(new TextEncoder().encode(digits))).slice(2);
   let text = "0x";
   for (let i = 0; i < digits.length; i++) {
     text += parseInt(hash[i]!, 16) >= 8 ? digits[i]!.toUpperCase() : digits[i]!;
   }
+  if (checksummed.size === MAX_CHECKSUMMED) checksummed.clear();
+  checksummed.set(address, text);
   return text;
-}
-
-/** Whether an address may be meant as it is written: in one case, or in both as EIP-55 has it. */
-export function isChecksumRight(text: string): boolean {
-  const digits = text.slice(2);
-  const isOfOneCase = digits === digits.toLowerCase() || digits === digits.toUpperCase();
-  return isOfOneCase || text === toChecksumAddress(text.toLowerCase() as Address);
 }

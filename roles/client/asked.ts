@@ -48,6 +48,7 @@ export class Asked {
   /** It continues an answer, and what it said so far is no part of that. */
   #isPreamble: boolean;
   #delivers = false;
+  #isOver = false;
   #receipt: Receipt | undefined;
   #error: LloomError | undefined;
 
@@ -135,6 +136,7 @@ export class Asked {
         this.#isPreamble = false;
         return said;
       }
+      this.#isOver = true;
       await this.#settled;
       const { response, content } = await this.#answer.receipt;
       // A claim of more tokens than bytes would only make the executor look fast.
@@ -162,6 +164,7 @@ export class Asked {
 
   /** Cancels it, as the reader left; does nothing once it is over. */
   leave(): void {
+    if (this.#isOver) return;
     const left = new LloomError("aborted", "read completion: the caller left");
     this.#observation.failed(left.toData());
     this.#cancelled.abort(left);

@@ -140,7 +140,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
       // Counts only where the reader left: an executor asked ends with a receipt for what it delivered.
       asked?.leave();
       if (asked !== undefined) this.#receipt.resolve(asked.receipt);
-      this.#receipt.reject(new LloomError("aborted", "read completion: the caller left"));
+      else this.#receipt.reject(new LloomError("aborted", "read completion: the caller left"));
     }
   }
 

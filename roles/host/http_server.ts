@@ -4,6 +4,7 @@
  * stay open for ever, and any number of them.
  * @module
  */
+import { concat } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import { getLogger } from "@logtape/logtape";
 import { once } from "node:events";
@@ -121,7 +122,10 @@ async function serve(
   handler: HttpHandler,
 ): Promise<void> {
   const gone = new AbortController();
-  outgoing.on("close", () => gone.abort());
+  outgoing.on("close", () => {
+    // After the whole answer nobody waits for anything any more.
+    if (!outgoing.writableFinished) gone.abort();
+  });
   const { admit, tooLarge = () => new Response(null, { status: 413 }) } = options;
   const head = toRequest(incoming, undefined, gone.signal);
   if (head === undefined) {
@@ -152,20 +156,31 @@ function announcesBody({ headers }: IncomingMessage): boolean {
   return Number(headers["content-length"] ?? 0) > 0 || headers["transfer-encoding"] !== undefined;
 }
 
-/** A whole body; undefined if it is too long. */
-async function readBody(
+/** A whole body; undefined if it is too long. By events, which cost half of what iterating does. */
+function readBody(
   incoming: IncomingMessage,
   maxBytes: number,
 ): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) return undefined;
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  let length = 0;
-  for await (const part of incoming as AsyncIterable<Uint8Array<ArrayBuffer>>) {
-    length += part.length;
-    if (length > maxBytes) return undefined;
-    parts.push(part);
+  const { promise, resolve, reject } = Promise.withResolvers<Uint8Array<ArrayBuffer> | undefined>();
+  const tooLong = () => {
+    incoming.removeAllListeners("data").pause();
+    resolve(undefined);
+  };
+  if (Number(incoming.headers["content-length"] ?? 0) > maxBytes) {
+    tooLong();
+    return promise;
   }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  incoming.on("data", (part: Uint8Array) => {
+    length += part.length;
+    if (length > maxBytes) tooLong();
+    else parts.push(part);
+  });
+  incoming.on("end", () => resolve(concat(parts)));
+  incoming.on("error", reject);
+  incoming.on("close", () => reject(new Error("read body: the connection ended inside it")));
+  return promise;
 }
 
 function toRequest(
