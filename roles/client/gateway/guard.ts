@@ -22,6 +22,11 @@ export interface GuardOptions {
 const LOOPBACK = /^(?:localhost|127(?:\.\d{1,3}){3}|\[?::1\]?)$/;
 /** Addresses that stand for all of the machine's. */
 const ALL_ADDRESSES: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
+/**
+ * All that is answered without a key. Any other path needs one, as the routes know it by more than one
+ * spelling: to them `/%76%31/models` is `/v1/models`.
+ */
+const OPEN_PATHS = /^\/(?:health|page\/[\w.]+)?$/;
 const METHODS = "GET, POST, DELETE, OPTIONS";
 /** What web pages elsewhere may read of an answer. */
 const EXPOSED = "x-lloom-request-id, x-lloom-executor, x-lloom-cache, retry-after";
@@ -67,8 +72,7 @@ export class Guard {
         },
       });
     }
-    const { pathname } = new URL(url);
-    if (pathname.startsWith("/v1/") || pathname === "/metrics") this.#checkKey(headers);
+    if (!OPEN_PATHS.test(new URL(url).pathname)) this.#checkKey(headers);
     if (hasBody(headers) && !isJson(headers)) {
       throw new HttpProblem("media_type_unsupported", "the body must be application/json");
     }

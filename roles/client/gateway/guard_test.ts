@@ -88,7 +88,17 @@ Deno.test("with keys, APIs and metrics need one; the page and health do not", ()
   assert.equal(verdict(keys, { "x-api-key": "first-key-1" }), "in");
   assert.equal(verdict(keys, { authorization: "Bearer none", "x-api-key": "second-key" }), "in");
   assert.equal(verdict(keys, {}, { path: "/metrics" }), "key_invalid");
-  for (const path of ["/", "/health"]) assert.equal(verdict(keys, {}, { path }), "in", path);
+  for (const path of ["/", "/health", "/page/page.js"]) {
+    assert.equal(verdict(keys, {}, { path }), "in", path);
+  }
+});
+
+Deno.test("a path that is spelt otherwise needs a key too: routes know it all the same", () => {
+  const keys = { apiKeys: ["first-key-1"] };
+  const spellings = ["/%76%31/chat/completions", "/v%31/models", "/%6detrics", "//v1/models"];
+  for (const path of [...spellings, "/nothing"]) {
+    assert.equal(verdict(keys, {}, { path }), "key_invalid", path);
+  }
 });
 
 Deno.test("other machines are not served without a key", () => {
