@@ -15,9 +15,26 @@ const { keccak256 } = noblePrimitives;
 const utf8 = new TextEncoder();
 const salt = new Uint8Array(32).fill(7);
 const body = utf8.encode(`{"model":"m","messages":[{"role":"user","content":"Why? ☃"}]}`);
+/** What is asked, and the lines that answer it, by kind. */
+const EXCHANGES = {
+  chat: {
+    body,
+    lines: `{"choices":[{"index":0,"delta":{"content":"Because "}}]}\n` +
+      `{"choices":[{"index":0,"delta":{"content":"snow ☃"}}]}\n`,
+  },
+  completion: {
+    body: utf8.encode(`{"model":"m","prompt":["a","b"]}`),
+    lines: `{"choices":[{"index":0,"text":"ab"}]}\n{"choices":[{"index":1,"text":"c"}]}\n`,
+  },
+  embedding: {
+    body: utf8.encode(`{"model":"m","input":"a"}`),
+    lines: `{"data":[{"index":0,"embedding":"AACAPw=="}]}\n`,
+  },
+} as const;
 const terms = termsOf(1n);
 
 interface Deal {
+  readonly kind?: keyof typeof EXCHANGES;
   readonly free?: boolean;
   readonly outboundTokens?: number;
   /** Receipts acknowledged, and which of them is this one. */
@@ -27,7 +44,8 @@ interface Deal {
 
 /** A request as two honest nodes, or an executor that claims too much, leave it behind. */
 async function partsOf(deal: Deal = {}): Promise<ReceiptParts> {
-  const { free = false, outboundTokens = 3, receipts = 1, index = 0 } = deal;
+  const { kind = "chat", free = false, outboundTokens = 3, receipts = 1, index = 0 } = deal;
+  const { body, lines } = EXCHANGES[kind];
   const channelId = free ? ZERO_HASH : channelIdOf(terms);
   const price = free ? 0n : 2_000_000n;
   const prices = { inboundPrice: price, outboundPrice: price };
@@ -47,8 +65,7 @@ async function partsOf(deal: Deal = {}): Promise<ReceiptParts> {
     "",
   );
   const content = concat([
-    utf8.encode(`{"choices":[{"index":0,"delta":{"content":"Because "}}]}\n`),
-    utf8.encode(`{"choices":[{"index":0,"delta":{"content":"snow ☃"}}]}\n`),
+    utf8.encode(lines),
     encodeTrailer({
       finish: "stop",
       promptTokens: 5,
@@ -155,6 +172,18 @@ Deno.test("an executor that claims too much is convicted by its own receipt", as
   assert.equal(beyond.excess, "more tokens than asked for");
   const unseen = verify(receiptFileOf(await partsOf({ outboundTokens: 40 })));
   assert.equal(unseen.excess, "more tokens than the answer can have");
+});
+
+Deno.test("receipts for completions and vectors are held to what was asked for and delivered", async () => {
+  const excessOf = async (kind: "completion" | "embedding", outboundTokens: number) =>
+    verify(receiptFileOf(await partsOf({ kind, outboundTokens }))).excess;
+  const completion = verify(receiptFileOf(await partsOf({ kind: "completion" })));
+  assert.equal(completion.answer, "ab");
+  // Three bytes of text, in two answers.
+  assert.equal(await excessOf("completion", 3 + 2 * 16), undefined);
+  assert.match((await excessOf("completion", 4 + 2 * 16))!, /than the answer can have/);
+  assert.equal(await excessOf("embedding", 0), undefined);
+  assert.match((await excessOf("embedding", 1))!, /than the answer can have/);
 });
 
 /** The places of all values in a JSON object. */
