@@ -11,7 +11,7 @@ import { loadDemoModel } from "./backends/embedded/demo_model.ts";
 import { InferenceWorker } from "./inference_worker.ts";
 import type { FromTask, ToTask } from "./messages.ts";
 import { permissionsOf, type ServerInferenceOptions } from "./options.ts";
-import { keccakOf, makeJob, RecordingSink } from "./testing/jobs.ts";
+import { keccakOf, makeJob, makeJobOf, RecordingSink } from "./testing/jobs.ts";
 
 const never = (): AbortSignal => new AbortController().signal;
 const CANCEL = { code: "aborted", message: "test: cancelled" } as const;
@@ -68,6 +68,22 @@ Deno.test("an answer comes through the worker, with a hash over what was deliver
     assert.equal(end.completionTokens, 30);
     assert.equal(end.contentHash, keccakOf([...sink.batches, end.trailer]));
     assert.deepEqual(worker.load(), { active: 0, queued: 0 });
+  });
+});
+
+Deno.test("a completion and vectors come through the worker as a chat does", async () => {
+  await withWorker({ tokens: 4 }, {}, async (worker) => {
+    const completion = start(worker, makeJobOf({ prompt: "Count" }));
+    assert.equal((await completion.sink.over).end?.completionTokens, 4);
+    const texts = completion.sink.text.trimEnd().split("\n")
+      .map((line) => JSON.parse(line).choices[0].text);
+    assert.equal(texts.join(""), mockText(4));
+    const vectors = start(worker, makeJobOf({ input: ["a", "b"] }, { maxTokens: 1 }));
+    const { end } = await vectors.sink.over;
+    assert.deepEqual([end?.success, end?.promptTokens, end?.completionTokens], [true, 2, 0]);
+    const indices = vectors.sink.text.trimEnd().split("\n")
+      .map((line) => JSON.parse(line).data[0].index);
+    assert.deepEqual(indices, [0, 1]);
   });
 });
 
