@@ -78,3 +78,10 @@ export function toChecksumAddress(address: Address): string {
   checksummed.set(address, text);
   return text;
 }
+
+/** Whether an address may be meant as it is written: in one case, or in both as EIP-55 has it. */
+export function isChecksumRight(text: string): boolean {
+  const digits = text.slice(2);
+  const isOfOneCase = digits === digits.toLowerCase() || digits === digits.toUpperCase();
+  return isOfOneCase || text === toChecksumAddress(text.toLowerCase() as Address);
+}

@@ -27,12 +27,12 @@ import { domainOf, type SigningDomain } from "@lloom/core/signing";
 import type { NetworkConfig } from "@lloom/host/config";
 import { createPeer, type Peer } from "@lloom/host/peer";
 import { getLogger } from "@logtape/logtape";
-import { Completion, DEFAULT_TIMEOUT_MS } from "./completion.ts";
-import type { PersistenceOptions } from "./completion_components.ts";
-import { Finder } from "./finder.ts";
-import { type Plan, planFor } from "./plan.ts";
-import { type Question, readQuestion } from "./question.ts";
-import { Router, type RoutingOptions } from "./router.ts";
+import { Completion, DEFAULT_TIMEOUT_MS } from "./asking/completion.ts";
+import type { PersistenceOptions } from "./asking/completion_components.ts";
+import { Finder } from "./asking/finder.ts";
+import { type Plan, planFor } from "./asking/plan.ts";
+import { type Question, readQuestion } from "./asking/question.ts";
+import { Router, type RoutingOptions } from "./asking/router.ts";
 import type { Wallet } from "./wallet.ts";
 
 const log = getLogger(["lloom", "client"]);

@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "@lloom/host";
 import { CLIENT_SETTINGS, type ClientConfig } from "@lloom/host/config";
-import type { AnswerFormat } from "./answer_form.ts";
+import type { AnswerFormat } from "./prompt/answer_form.ts";
 import { clientCommands } from "./commands/mod.ts";
 import { addFlags, type Flags, type Task, taskOf } from "./flags.ts";
 import { advised, type NetworkContext, withNetwork } from "./network.ts";
@@ -81,7 +81,7 @@ async function run(
   const { config, format, sandboxWorkers } = context;
   const { defaults } = config.client;
   if (task === "demo" && config.network.bootstrapNodes.length === 0) {
-    const { runDemo } = await import("./demo.ts");
+    const { runDemo } = await import("./demo/demo.ts");
     const { privateKey } = config.identity;
     return await runDemo({
       // A demo leaves no key behind.
@@ -97,11 +97,11 @@ async function run(
     });
   }
   if (task === "batch") {
-    const { runBatch } = await import("./batch.ts");
+    const { runBatch } = await import("./batch/batch.ts");
     return await runBatch(flags, context, signal);
   }
   if (task === "prompt" || task === "demo") {
-    const { runPrompt } = await import("./prompt.ts");
+    const { runPrompt } = await import("./prompt/prompt.ts");
     return await runPrompt(flags, answerFormat, context, signal);
   }
   await withNetwork(context, signal, (network) => list(flags, network));

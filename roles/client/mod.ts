@@ -2,17 +2,17 @@
  * A client of the Lloom network: `deno run -A jsr:@lloom/client --demo`, or as a library.
  * @module
  */
-export * from "./answer_lines.ts";
-export type { AnswerPart } from "./asked.ts";
-export type { RetryOptions } from "./backoff.ts";
-export * from "./chat_chunk.ts";
+export * from "./asking/answer_lines.ts";
+export type { AnswerPart } from "./asking/asked.ts";
+export type { RetryOptions } from "./asking/backoff.ts";
+export * from "./asking/chat_chunk.ts";
 export * from "./client.ts";
-export * from "./completion.ts";
-export type { CompletionComponents, PersistenceOptions } from "./completion_components.ts";
-export type { Plan } from "./plan.ts";
+export * from "./asking/completion.ts";
+export type { CompletionComponents, PersistenceOptions } from "./asking/completion_components.ts";
+export type { Plan } from "./asking/plan.ts";
 export * from "./wallet.ts";
-export type { Question } from "./question.ts";
-export type { RoutingOptions } from "./router.ts";
+export type { Question } from "./asking/question.ts";
+export type { RoutingOptions } from "./asking/router.ts";
 
 if (import.meta.main) {
   const { main } = await import("./main.ts");

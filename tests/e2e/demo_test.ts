@@ -1,7 +1,7 @@
 /** The demo as its user runs it: what it proves, what it listens on, and what it leaves behind. */
 import assert from "node:assert/strict";
 import { findTool } from "@lloom/host/foundry";
-import type { CompletionReport } from "../../roles/client/report.ts";
+import type { CompletionReport } from "../../roles/client/prompt/report.ts";
 import { fileURLToPath } from "node:url";
 import {
   concat,

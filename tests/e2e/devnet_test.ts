@@ -8,7 +8,7 @@ import { findTool } from "@lloom/host/foundry";
 import { LLOOM_CHANNELS_ADDRESS } from "@lloom/contracts";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { CompletionReport } from "../../roles/client/report.ts";
+import type { CompletionReport } from "../../roles/client/prompt/report.ts";
 import { ANVIL_CHAIN_ID } from "../support/anvil.ts";
 import { type Child, runDeno, startDeno } from "../support/child_process.ts";
 import { kill, program } from "../support/network.ts";

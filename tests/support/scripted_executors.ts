@@ -3,9 +3,9 @@ import { concat, type Hash } from "@lloom/core/bytes";
 import { type ErrorCode, LloomError } from "@lloom/core/errors";
 import type { InferAnswer, Receipt } from "@lloom/core/net";
 import type { Attempt, Candidate } from "@lloom/core/routing";
-import { Completion } from "../../roles/client/completion.ts";
-import type { PersistenceOptions } from "../../roles/client/completion_components.ts";
-import { type Question, readQuestion } from "../../roles/client/question.ts";
+import { Completion } from "../../roles/client/asking/completion.ts";
+import type { PersistenceOptions } from "../../roles/client/asking/completion_components.ts";
+import { type Question, readQuestion } from "../../roles/client/asking/question.ts";
 import { ManualClock } from "./manual_clock.ts";
 
 const encoder = new TextEncoder();

@@ -1,7 +1,7 @@
 /** The answers of a chat, from the network. @module */
 import { LloomError } from "@lloom/core/errors";
 import type { JsonObject } from "@lloom/core/protocol";
-import { textOf } from "../chat_chunk.ts";
+import { textOf } from "../asking/chat_chunk.ts";
 import type { CompleteOptions, LloomClient } from "../client.ts";
 import { pricesInWords } from "../spending.ts";
 import type { ChatRoute } from "./chat_session.ts";

@@ -19,7 +19,7 @@ import { type ChatPort, ChatSession } from "../chat/chat_session.ts";
 import { type ChatAnswer, Conversation } from "../chat/conversation.ts";
 import { type NetworkContext, withNetwork } from "../network.ts";
 import { showProgress } from "../progress.ts";
-import { routingOptions } from "../routing_options.ts";
+import { routingOptions } from "../asking/routing_options.ts";
 import { parseExecutor } from "./arguments.ts";
 import { say } from "./context.ts";
 

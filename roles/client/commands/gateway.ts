@@ -11,7 +11,7 @@ import {
 import { CLIENT_SETTINGS } from "@lloom/host/config";
 import type { Gateway } from "../gateway/gateway.ts";
 import { type NetworkContext, withNetwork } from "../network.ts";
-import { routingOptions } from "../routing_options.ts";
+import { routingOptions } from "../asking/routing_options.ts";
 
 /** `gateway` */
 export function gatewayCommand(): CommandUnknownOpts {

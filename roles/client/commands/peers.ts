@@ -12,7 +12,7 @@ import {
   runInterruptibly,
 } from "@lloom/host";
 import { CLIENT_SETTINGS } from "@lloom/host/config";
-import type { AskedPeer, ConnectedPeer, NetworkProbe } from "../network_probe.ts";
+import type { AskedPeer, ConnectedPeer, NetworkProbe } from "../diagnose/network_probe.ts";
 import { requireNetwork } from "../network.ts";
 import { showProgress } from "../progress.ts";
 
@@ -27,7 +27,7 @@ export function peersCommand(): Command {
 async function run(command: ParsedCommand, signal: AbortSignal): Promise<void> {
   const { config, format, sandboxWorkers } = openCommand(CLIENT_SETTINGS, command);
   requireNetwork(config);
-  const { NetworkProbe } = await import("../network_probe.ts");
+  const { NetworkProbe } = await import("../diagnose/network_probe.ts");
   const probe = await NetworkProbe.open(loadIdentity(config), config.network, sandboxWorkers);
   const hide = showProgress(() => `joining the network, ${probe.peers().length} peers`);
   let rows;

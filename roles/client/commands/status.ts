@@ -12,7 +12,7 @@ import {
   runInterruptibly,
 } from "@lloom/host";
 import { CLIENT_SETTINGS } from "@lloom/host/config";
-import { findResponse } from "../gateway_call.ts";
+import { findResponse } from "../prompt/gateway_call.ts";
 
 /** `status <id>` */
 export function statusCommand(): Command<[string]> {

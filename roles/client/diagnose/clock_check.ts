@@ -1,6 +1,6 @@
 /** Whether this machine's clock agrees with those of others. @module */
 import { MAX_CLOCK_SKEW_S } from "@lloom/core/protocol";
-import { type AskedPeer, median } from "../network_probe.ts";
+import { type AskedPeer, median } from "./network_probe.ts";
 import { failed, ok, type Outcome, skipped, warning } from "./check.ts";
 import { inWords } from "./local_checks.ts";
 

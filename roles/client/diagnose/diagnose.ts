@@ -2,7 +2,7 @@
 import { generateIdentity } from "@lloom/core/identity";
 import { type CommandContext, paymentChain, systemClock } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
-import { type AskedPeer, NetworkProbe } from "../network_probe.ts";
+import { type AskedPeer, NetworkProbe } from "./network_probe.ts";
 import { Wallet } from "../wallet.ts";
 import { check, type CheckResult, ok, skipped } from "./check.ts";
 import { checkClock } from "./clock_check.ts";

@@ -1,7 +1,7 @@
 /** What lies between the APIs and the network: one question, and its answer as it comes. @module */
 import type { ErrorCode } from "@lloom/core/errors";
 import type { JsonObject } from "@lloom/core/protocol";
-import type { AnswerLine } from "../answer_lines.ts";
+import type { AnswerLine } from "../asking/answer_lines.ts";
 import type { Wishes } from "./wishes.ts";
 
 export type { AnswerLine };

@@ -3,7 +3,7 @@ import { toHex } from "@lloom/core/bytes";
 import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
 import { getLogger } from "@logtape/logtape";
 import { createHash } from "node:crypto";
-import { readLines } from "../answer_lines.ts";
+import { readLines } from "../asking/answer_lines.ts";
 import type { Answer, AnswerEnd, Answering, AnswerPiece, Ask, Engine } from "./answer.ts";
 import { MAX_KEPT_ANSWER_CHARS } from "./limits.ts";
 

@@ -4,9 +4,9 @@ import { toChecksumAddress } from "@lloom/core/identity";
 import { type Asset, formatUnits } from "@lloom/core/payments";
 import type { Candidate } from "@lloom/core/routing";
 import { getLogger } from "@logtape/logtape";
-import { readLines } from "../answer_lines.ts";
-import type { AnswerPart } from "../asked.ts";
-import type { Completion, CompletionEvent } from "../completion.ts";
+import { readLines } from "../asking/answer_lines.ts";
+import type { AnswerPart } from "../asking/asked.ts";
+import type { Completion, CompletionEvent } from "../asking/completion.ts";
 import type { Answer, AnswerEnd, Answering, AnswerOrigin, AnswerPiece } from "./answer.ts";
 
 const log = getLogger(["lloom", "gateway"]);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
 import type { Completion } from "./completion.ts";
 import { textOf } from "./chat_chunk.ts";
-import { ScriptedExecutors } from "../../tests/support/scripted_executors.ts";
+import { ScriptedExecutors } from "../../../tests/support/scripted_executors.ts";
 
 const CHAT = { model: "m", messages: [{ role: "user", content: "hi" }] };
 

@@ -8,11 +8,11 @@ import {
   factsOf,
   wholeAnswer,
 } from "./answer_form.ts";
-import { saysSomething, textOf } from "./chat_chunk.ts";
-import type { CompleteOptions, LloomClient } from "./client.ts";
+import { saysSomething, textOf } from "../asking/chat_chunk.ts";
+import type { CompleteOptions, LloomClient } from "../client.ts";
 import { chatRequest, type PromptRequest } from "./prompt_request.ts";
 import { type CompletionReport, reportOf } from "./report.ts";
-import { acknowledgementOf, spendingOf } from "./spending.ts";
+import { acknowledgementOf, spendingOf } from "../spending.ts";
 
 /** Where an answer goes, and how. */
 export interface AnswerOptions {

@@ -3,12 +3,12 @@ import { type CommandContext, OutputFile, print, printable, printableJson } from
 import type { ClientConfig } from "@lloom/host/config";
 import type { AnswerFormat } from "./answer_form.ts";
 import { askAndPrint, printSummary } from "./ask.ts";
-import { postCallback } from "./callback.ts";
-import type { Flags } from "./flags.ts";
-import { advised, type NetworkContext, withNetwork } from "./network.ts";
-import { showProgress } from "./progress.ts";
+import { postCallback } from "../callback.ts";
+import type { Flags } from "../flags.ts";
+import { advised, type NetworkContext, withNetwork } from "../network.ts";
+import { showProgress } from "../progress.ts";
 import { chatRequest, type PromptRequest, promptRequest, readPrompt } from "./prompt_request.ts";
-import { routingOptions } from "./routing_options.ts";
+import { routingOptions } from "../asking/routing_options.ts";
 
 /** Asks one question, has the gateway ask it, or says what asking it would do. */
 export async function runPrompt(
@@ -18,7 +18,7 @@ export async function runPrompt(
   signal: AbortSignal,
 ): Promise<void> {
   const { defaults } = context.config.client;
-  const demo = flags.demo && await import("./demo.ts");
+  const demo = flags.demo && await import("../demo/demo.ts");
   const request = promptRequest(demo ? demo.DEMO_PROMPT : await readPrompt(flags.prompt), {
     ...defaults,
     model: defaults.model ?? (demo ? demo.DEMO_MODEL : undefined),

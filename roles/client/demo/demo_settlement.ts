@@ -6,7 +6,7 @@ import { type Amount, type Asset, formatAmount, toAmount } from "@lloom/core/pay
 import type { ChainReader, ChannelEvent } from "@lloom/core/payments/chain";
 import type { JsonObject } from "@lloom/core/protocol";
 import type { LocalChain } from "@lloom/host/local-chain";
-import type { Wallet } from "./wallet.ts";
+import type { Wallet } from "../wallet.ts";
 
 /** What the demo pays with. */
 export const COIN: Asset = { address: ZERO_ADDRESS, symbol: "ETH", decimals: 18 };

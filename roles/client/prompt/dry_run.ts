@@ -20,10 +20,10 @@ import {
   TEMPERATURE_UNSET,
 } from "@lloom/core/signing";
 import { type OutputFormat, print, printableJson, printPairs } from "@lloom/host";
-import type { CompleteOptions, LloomClient } from "./client.ts";
-import type { Plan } from "./plan.ts";
-import { pricesInWords } from "./spending.ts";
-import type { Funds, Wallet } from "./wallet.ts";
+import type { CompleteOptions, LloomClient } from "../client.ts";
+import type { Plan } from "../asking/plan.ts";
+import { pricesInWords } from "../spending.ts";
+import type { Funds, Wallet } from "../wallet.ts";
 
 /** What would happen. */
 interface DryRun {

@@ -3,7 +3,7 @@ import type { Address } from "@lloom/core/bytes";
 import type { Receipt } from "@lloom/core/net";
 import { type ReceiptFile, receiptFileOf } from "@lloom/core/payments";
 import type { SigningDomain } from "@lloom/core/signing";
-import type { Acknowledgement, Spending } from "./spending.ts";
+import type { Acknowledgement, Spending } from "../spending.ts";
 
 /** One request and its proven answer: a receipt file, with what its reader wants to know first. */
 export interface CompletionReport extends ReceiptFile {

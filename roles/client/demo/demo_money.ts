@@ -4,7 +4,7 @@ import type { Identity } from "@lloom/core/identity";
 import { formatAmount, parseAmount, planChannel } from "@lloom/core/payments";
 import { LocalChain } from "@lloom/host/local-chain";
 import { COIN, settleChannel, type Settlement } from "./demo_settlement.ts";
-import { Wallet } from "./wallet.ts";
+import { Wallet } from "../wallet.ts";
 
 /** What client and executor get; the executor needs it for gas only. */
 const FUNDS = parseAmount("0.05", COIN);

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { ZERO_ADDRESS } from "@lloom/core/bytes";
 import type { JsonObject, ModelOffer } from "@lloom/core/protocol";
 import { Observations, type Strategy } from "@lloom/core/routing";
-import { executor, offer } from "../../tests/support/executor.ts";
-import { ManualClock } from "../../tests/support/manual_clock.ts";
+import { executor, offer } from "../../../tests/support/executor.ts";
+import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import { readQuestion } from "./question.ts";
 import { Router, type RoutingOptions } from "./router.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
-import { ANSWERING, endOf, FakeEngine, sayingSteps } from "../../tests/support/fake_engine.ts";
+import { ANSWERING, endOf, FakeEngine, sayingSteps } from "../../../tests/support/fake_engine.ts";
 import { readBatch } from "./batch_input.ts";
 import { askRow } from "./batch_row.ts";
 

@@ -7,7 +7,7 @@ import type { Completion } from "./completion.ts";
 import type { PersistenceOptions } from "./completion_components.ts";
 import { textOf } from "./chat_chunk.ts";
 import { asksForText, continuationOf, plainText, withoutPreamble } from "./continuation.ts";
-import { line, ScriptedExecutors } from "../../tests/support/scripted_executors.ts";
+import { line, ScriptedExecutors } from "../../../tests/support/scripted_executors.ts";
 
 const USER = { role: "user", content: "hi" };
 const CHAT = { model: "m", messages: [USER] };

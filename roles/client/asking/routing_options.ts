@@ -1,7 +1,7 @@
 /** How the settings say that an executor is chosen. @module */
 import type { ClientConfig } from "@lloom/host/config";
-import type { CompleteOptions } from "./client.ts";
-import type { Priority } from "./flags.ts";
+import type { CompleteOptions } from "../client.ts";
+import type { Priority } from "../flags.ts";
 
 /** With high priority, a second executor is asked where the first has said nothing for so long. */
 const HEDGE_AFTER_MS = 2000;

@@ -4,7 +4,10 @@ import fc from "fast-check";
 import { LloomError } from "@lloom/core/errors";
 import type { Completion } from "./completion.ts";
 import { textOf } from "./chat_chunk.ts";
-import { type ScriptedAnswer, ScriptedExecutors } from "../../tests/support/scripted_executors.ts";
+import {
+  type ScriptedAnswer,
+  ScriptedExecutors,
+} from "../../../tests/support/scripted_executors.ts";
 
 const CHAT = { model: "m", messages: [{ role: "user", content: "hi" }] };
 const END = { tokens: 1, promptTokens: 5 };

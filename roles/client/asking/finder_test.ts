@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
 import type { Directory } from "@lloom/core/net";
 import { Registry, type RegistryEntry } from "@lloom/core/registry";
-import { executor } from "../../tests/support/executor.ts";
-import { ManualClock } from "../../tests/support/manual_clock.ts";
+import { executor } from "../../../tests/support/executor.ts";
+import { ManualClock } from "../../../tests/support/manual_clock.ts";
 import { Finder } from "./finder.ts";
 
 /** A directory whose searches end when the test says so. */
