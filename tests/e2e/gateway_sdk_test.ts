@@ -1,0 +1,33 @@
+/**
+ * The official clients, unmodified, against a gateway over a network of processes: OpenAI's,
+ * Anthropic's and Vercel's. They share one network, since to start one takes longer than all of them.
+ */
+import { GatewayPlace } from "../support/gateway.ts";
+import { PROCESS_TEST } from "../support/network.ts";
+import { aiSdkTests } from "./sdk/ai_sdk.ts";
+import { anthropicTests } from "./sdk/anthropic.ts";
+import { openaiTests } from "./sdk/openai.ts";
+import { responsesTests } from "./sdk/responses.ts";
+import { retryTests } from "./sdk/retries.ts";
+import { askForUnknown, checkNotFound } from "./sdk/unknown_model.ts";
+
+const CLIENTS = {
+  openai: openaiTests,
+  responses: responsesTests,
+  anthropic: anthropicTests,
+  ai: aiSdkTests,
+  all: retryTests,
+};
+
+Deno.test("the gateway serves official clients", PROCESS_TEST, async (t) => {
+  await using place = await GatewayPlace.open();
+  const unknown = askForUnknown(place);
+  for (const [client, tests] of Object.entries(CLIENTS)) {
+    for (const [name, test] of Object.entries(tests)) {
+      await t.step(`${client}: ${name}`, () => test(place));
+    }
+  }
+  await t.step("all: a model that nobody has is not found", async () => {
+    checkNotFound(await unknown);
+  });
+});
