@@ -6,6 +6,13 @@ import { JsonEnd } from "./json_end.ts";
 /** Tool calls of one answer; OpenAI offers a model no more tools than that. */
 const MAX_CALLS = 128;
 
+/**
+ * Changes between words of different kinds: a model that thinks between its words does so some dozen
+ * times. Each block takes events and an item of its own, of many times the bytes that a stranger's
+ * answer needs to ask for it.
+ */
+const MAX_CHANGES = 1024;
+
 /** Words of one kind. */
 export interface TextBlock {
   /** What they are. */
@@ -68,6 +75,8 @@ export class AnswerBlocks {
   #count = 0;
   #callCount = 0;
   #lastCall = 0;
+  #lastKind: TextBlock["kind"] | "call" | undefined;
+  #changes = 0;
   #open: { readonly of: Part["of"]; readonly block: Block; readonly texts: string[] } | undefined;
   #waiting: Part[] = [];
   #stopText: string | undefined;
@@ -87,7 +96,7 @@ export class AnswerBlocks {
     return this.#stopText;
   }
 
-  /** Takes one line of the answer. @throws {LloomError} `backend_malformed` for calls that make no sense */
+  /** Takes one line of the answer. @throws {LloomError} `backend_malformed` for what makes no sense */
   *take(line: JsonObject): Generator<BlockEvent> {
     const choices = Array.isArray(line.choices) ? line.choices : [];
     for (const choice of choices) {
@@ -123,6 +132,8 @@ export class AnswerBlocks {
     logprobs: readonly unknown[],
   ): Generator<BlockEvent> {
     if (typeof text !== "string" || (text === "" && logprobs.length === 0)) return;
+    if (of !== this.#lastKind && ++this.#changes > MAX_CHANGES) fail("too many blocks of words");
+    this.#lastKind = of;
     yield* this.#put({ of, text, logprobs });
   }
 
@@ -135,6 +146,7 @@ export class AnswerBlocks {
       ? JSON.stringify(given)
       : "";
     const call = this.#callOf(fragment, called);
+    this.#lastKind = "call";
     if (!call.over) yield* this.#put({ of: call, text, logprobs: [] });
     // Some servers end a call with white space.
     else if (text.trim() !== "") fail("arguments of a tool call after its end");

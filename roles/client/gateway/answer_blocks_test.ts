@@ -179,3 +179,23 @@ Deno.test("however an answer is cut and its calls interleaved, its blocks are th
     },
   ));
 });
+
+Deno.test("a flood of tiny blocks ends the answer, and what came of it is still told", () => {
+  const blocks = new AnswerBlocks(() => "made");
+  const flood = (delta: JsonObject) => ({ choices: Array(2000).fill({ delta }) });
+  const failure = { code: "backend_malformed", message: /too many blocks/ };
+  let opened = 0;
+  const count = (events: Iterable<BlockEvent>) => {
+    for (const { type } of events) if (type === "open") opened++;
+  };
+  assert.throws(() => count(blocks.take(flood({ reasoning: "a", content: "b" }))), failure);
+  count(blocks.finish());
+  assert.equal(opened, 1024);
+  // Words that wait for an unfinished call are no way around it.
+  const waiting = new AnswerBlocks(() => "made");
+  count(waiting.take(fragment(0, "{", { id: "a", name: "find" })));
+  assert.throws(() => count(waiting.take(flood({ reasoning: "a", content: "b" }))), failure);
+  opened = 0;
+  count(waiting.finish());
+  assert.equal(opened, 1024);
+});
