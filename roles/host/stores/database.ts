@@ -40,7 +40,8 @@ export function makeFolderOf(path: string): void {
 }
 
 /**
- * Opens a database in write-ahead mode. Its folder must be there.
+ * Opens a database in write-ahead mode. Its folder must be there. One that is made may be read by its
+ * owner alone, as it may hold what was asked and answered.
  * @throws {LloomError} `in_use` if another process has it, `config_invalid` if it cannot be opened or
  * is of a newer version
  */
@@ -48,6 +49,10 @@ export function openDatabase(options: DatabaseOptions): DatabaseSync {
   const { path, shared, durability, migrations } = options;
   let database: DatabaseSync | undefined;
   try {
+    // SQLite would let the umask decide. Its further files get the permissions of this one.
+    if (path !== ":memory:") {
+      Deno.openSync(path, { append: true, create: true, mode: 0o600 }).close();
+    }
     database = new DatabaseSync(path, { timeout: shared ? OPEN_TIMEOUT_MS : 0 });
     if (!shared) database.exec("PRAGMA locking_mode = EXCLUSIVE");
     database.exec(`PRAGMA journal_mode = WAL; PRAGMA synchronous = ${durability}`);

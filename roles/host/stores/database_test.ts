@@ -26,3 +26,29 @@ Deno.test("an older database takes the steps that it lacks, once", async () => {
   open(3).close();
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test({
+  name: "a database is its owner's to read, also in a folder that is not",
+  ignore: Deno.build.os === "windows",
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    await Deno.chmod(folder, 0o755);
+    const path = join(folder, "some.db");
+    const open = () =>
+      openDatabase({
+        ...{ path, durability: "normal", shared: true },
+        migrations: ["CREATE TABLE one (a INTEGER) STRICT"],
+      });
+    const database = open();
+    database.exec("INSERT INTO one VALUES (7)");
+    for (const { name } of Deno.readDirSync(folder)) {
+      assert.equal(Deno.statSync(join(folder, name)).mode! & 0o777, 0o600, name);
+    }
+    database.close();
+    // What its owner allows to others stays allowed.
+    await Deno.chmod(path, 0o640);
+    open().close();
+    assert.equal(Deno.statSync(path).mode! & 0o777, 0o640);
+    await Deno.remove(folder, { recursive: true });
+  },
+});
