@@ -6,6 +6,7 @@ import { GatewayPlace } from "../support/gateway.ts";
 import { PROCESS_TEST } from "../support/network.ts";
 import { aiSdkTests } from "./sdk/ai_sdk.ts";
 import { anthropicTests } from "./sdk/anthropic.ts";
+import { moneyTests } from "./sdk/money.ts";
 import { openaiTests } from "./sdk/openai.ts";
 import { responsesTests } from "./sdk/responses.ts";
 import { retryTests } from "./sdk/retries.ts";
@@ -30,4 +31,9 @@ Deno.test("the gateway serves official clients", PROCESS_TEST, async (t) => {
   await t.step("all: a model that nobody has is not found", async () => {
     checkNotFound(await unknown);
   });
+  // These stop the gateway, in the end.
+  for (const [name, test] of Object.entries(moneyTests)) {
+    const ignore = place.chain === undefined;
+    await t.step({ name: `paid: ${name}`, ignore, fn: () => test(place) });
+  }
 });

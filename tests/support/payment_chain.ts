@@ -148,7 +148,7 @@ export class PaymentChain implements AsyncDisposable {
   }
 
   /** What an account may withdraw, in wei. */
-  credit({ address }: Party): Promise<bigint> {
+  credit({ address }: Pick<Party, "address">): Promise<bigint> {
     return this.rpc.readContract({
       address: LLOOM_CHANNELS_ADDRESS,
       abi: LLOOM_CHANNELS_ABI,
