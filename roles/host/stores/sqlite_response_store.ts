@@ -1,4 +1,5 @@
 /** Responses that a gateway keeps: to be asked for later, gone on from, or still to be made. @module */
+import { LloomError } from "@lloom/core/errors";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { makeFolderOf, openDatabase } from "./database.ts";
 
@@ -35,7 +36,7 @@ export interface StoredResponse {
   readonly callbackUrl?: string;
 }
 
-/** How much is kept. Beyond it, the oldest that are over are forgotten. */
+/** How much is kept. Beyond it, the oldest that are over are forgotten, and none is accepted to be made. */
 export interface ResponseStoreBounds {
   /** Responses. */
   readonly maxCount: number;
@@ -51,6 +52,8 @@ const BOUNDS: ResponseStoreBounds = {
   maxBytes: 256 << 20,
   maxAgeS: 30 * 86_400,
 };
+/** When there may be room again. */
+const FULL_MS = 30_000;
 
 /**
  * The gateway's database of responses. What was put survives the end of the process, however violent.
@@ -83,7 +86,11 @@ export class SqliteResponseStore {
     this.#bytes = Number(bytes);
   }
 
-  /** Keeps a response, in place of one with the same id. @param nowS Unix seconds */
+  /**
+   * Keeps a response, in place of one with the same id.
+   * @param nowS Unix seconds
+   * @throws {LloomError} `overloaded` if it is still to be made, and nothing that is over can make room
+   */
   put(stored: StoredResponse, nowS: number): void {
     const { id, previousId, createdS, response, input, job, callbackUrl } = stored;
     const bytes = 2 * (response.length + input.length + (job?.length ?? 0));
@@ -96,6 +103,10 @@ export class SqliteResponseStore {
       this.#count++;
       this.#bytes += bytes;
       this.#evict(nowS);
+      if (job !== undefined && this.#bytes > this.#bounds.maxBytes) {
+        const message = "keep response: too much is still to be made";
+        throw new LloomError("overloaded", message, { retryAfterMs: FULL_MS });
+      }
     });
   }
 
@@ -130,7 +141,7 @@ export class SqliteResponseStore {
 
   #evict(nowS: number): void {
     const { maxCount, maxBytes, maxAgeS } = this.#bounds;
-    for (const row of this.#statements.over.all()) {
+    for (let row; (row = this.#statements.oldest.get()) !== undefined;) {
       const isOld = Number(row["created_s"]) < nowS - maxAgeS;
       if (!isOld && this.#count <= maxCount && this.#bytes <= maxBytes) break;
       this.#remove(String(row["id"]));
@@ -161,8 +172,8 @@ const SQL = {
   remove: "DELETE FROM response WHERE id = ? RETURNING bytes",
   unfinished: `SELECT id FROM response WHERE job IS NOT NULL OR callback_url IS NOT NULL
     ORDER BY created_s`,
-  over: `SELECT id, created_s FROM response WHERE job IS NULL AND callback_url IS NULL
-    ORDER BY created_s LIMIT 100`,
+  oldest: `SELECT id, created_s FROM response WHERE job IS NULL AND callback_url IS NULL
+    ORDER BY created_s LIMIT 1`,
 };
 
 function toStored(row: Record<string, unknown>): StoredResponse {

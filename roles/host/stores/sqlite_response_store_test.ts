@@ -54,6 +54,25 @@ Deno.test("beyond count, bytes or age the oldest go, but none that is still to b
   });
 });
 
+Deno.test("more than fits is not accepted to be made, and nothing is forgotten for it", () => {
+  withPath((path) => {
+    const store = new SqliteResponseStore(path, { maxCount: 1000, maxBytes: 10_000, maxAgeS: 100 });
+    for (let i = 0; i < 150; i++) store.put(stored(`${i}`), 1);
+    const job = (length: number) => ({ job: "x".repeat(length) });
+    assert.throws(() => store.put(stored("large", 2, job(5000)), 2), { code: "overloaded" });
+    assert.ok(store.get("0") && !store.get("large"));
+    // What is over makes room, however much of it there is.
+    store.put(stored("first", 2, job(4000)), 2);
+    store.put(stored("second", 2, job(900)), 2);
+    assert.equal(store.get("0"), undefined);
+    assert.throws(() => store.put(stored("third", 2, job(900)), 2), { code: "overloaded" });
+    // What came of a job is kept in any case.
+    store.put(stored("first", 2, { response: "x".repeat(6000), callbackUrl: "http://x/" }), 2);
+    assert.deepEqual(store.unfinished(), ["first", "second"]);
+    store.close();
+  });
+});
+
 Deno.test("what is counted stays right across replacing, restarts and refusals", () => {
   withPath((path) => {
     const bounds = { maxCount: 2, maxBytes: 1000, maxAgeS: 100 };
