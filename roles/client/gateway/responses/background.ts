@@ -191,7 +191,9 @@ export class BackgroundResponses {
       } catch (thrown) {
         signal.throwIfAborted();
         const error = LloomError.wrap(thrown);
-        const waitMs = PASSING.has(error.code) ? this.#options.retriesMs[attempt] : undefined;
+        // Of what an executor delivered it was paid, and the code is its own to choose.
+        const mayPass = PASSING.has(error.code) && !events.begun;
+        const waitMs = mayPass ? this.#options.retriesMs[attempt] : undefined;
         if (waitMs === undefined) {
           events.fail(errorForm(error));
           return events.response;

@@ -169,6 +169,18 @@ Deno.test("failures of a moment are tried again, others are kept as they are", a
   assert.equal(breaking.engine.asks.length, 1);
 });
 
+Deno.test("what was begun is not asked again, whatever its executor says it broke for", async () => {
+  const store = new MemoryStore();
+  const busy = new LloomError("overloaded", "ask: come back");
+  const { client, engine } = gatewayOn(
+    { steps: [linesOf(deltaOf({ content: "Hel" })), busy] },
+    { store },
+  );
+  const { id } = await client.responses.create(ASKING);
+  assert.equal(responseOf(await store.until(id, isOver)).status, "failed");
+  assert.equal(engine.asks.length, 1);
+});
+
 Deno.test("somebody is told of a response once it is over, if need be by the next process", async () => {
   const store = new MemoryStore();
   const told: unknown[] = [];

@@ -37,6 +37,7 @@ export class ResponseEvents {
   #response: ResponseObject;
   #item: ItemBlock | undefined;
   #sequence = 0;
+  #begun = false;
 
   /**
    * Events of one answer.
@@ -57,6 +58,11 @@ export class ResponseEvents {
     return this.#response;
   }
 
+  /** Whether any line has come. */
+  get begun(): boolean {
+    return this.#begun;
+  }
+
   /** The first events. */
   begin(): readonly ResponseEvent[] {
     const response = this.#response;
@@ -68,6 +74,7 @@ export class ResponseEvents {
 
   /** What a line adds. @throws {LloomError} `backend_malformed` */
   line(line: JsonObject): readonly ResponseEvent[] {
+    this.#begun = true;
     const steps = [...this.#blocks.take(line)].flatMap((event) => this.#take(event, "completed"));
     return this.#number(steps);
   }
