@@ -7,6 +7,7 @@ import { PROMPT_TOKEN_BYTES, textBytes } from "@lloom/core/protocol";
 import type { Attempt, Candidate } from "@lloom/core/routing";
 import { withoutPreamble } from "./continuation.ts";
 import type { Question } from "./question.ts";
+import { VectorCheck } from "./vector_check.ts";
 
 /** One executor asked, as the reader of the answer may see it. */
 export interface AnswerPart {
@@ -43,6 +44,8 @@ export class Asked {
   readonly #cancelled = new AbortController();
   readonly #observation: Attempt;
   readonly #settled: Promise<void>;
+  /** Of a request for vectors. */
+  readonly #vectors: VectorCheck | undefined;
   /** Its first token has not come. */
   #isSilent = true;
   /** It continues an answer, and what it said so far is no part of that. */
@@ -69,6 +72,8 @@ export class Asked {
     this.#answer = ask(this.#cancelled.signal);
     this.#lines = this.#answer[Symbol.asyncIterator]();
     this.#isPreamble = question.continues !== undefined;
+    const { request } = question;
+    this.#vectors = request.kind === "embedding" ? new VectorCheck(request) : undefined;
     this.#settled = this.#answer.receipt.then(
       (receipt) => void (this.#receipt = receipt),
       () => undefined, // whoever reads the lines gets the same error there
@@ -128,6 +133,7 @@ export class Asked {
       for (;;) {
         const { done, value } = await this.#lines.next();
         if (done) break;
+        this.#vectors?.take(value);
         if (this.#isSilent) this.#observation.firstToken();
         this.#isSilent = false;
         if (!this.#isPreamble) return value;
@@ -136,6 +142,7 @@ export class Asked {
         this.#isPreamble = false;
         return said;
       }
+      this.#vectors?.end();
       this.#isOver = true;
       await this.#settled;
       const { response, content } = await this.#answer.receipt;
