@@ -3,7 +3,7 @@ import { secp256k1 } from "@noble/curves/secp256k1";
 import { type Address, fromHex, toHex } from "../bytes.ts";
 import { LloomError } from "../errors.ts";
 import { noblePrimitives } from "../signing/noble_primitives.ts";
-import { peerIdOfPublicKey } from "./peer_id.ts";
+import { addressOfPeerId, peerIdOfPublicKey } from "./peer_id.ts";
 
 function assertPrivateKey(privateKey: Uint8Array): void {
   if (!secp256k1.utils.isValidSecretKey(privateKey)) {
@@ -84,4 +84,16 @@ export function isChecksumRight(text: string): boolean {
   const digits = text.slice(2);
   const isOfOneCase = digits === digits.toLowerCase() || digits === digits.toUpperCase();
   return isOfOneCase || text === toChecksumAddress(text.toLowerCase() as Address);
+}
+
+/** Whether a text can name a peer: a PeerId, or an address, whose checksum must be right if it has one. */
+export function isPeerName(text: string): boolean {
+  if (/^0x[0-9a-fA-F]{40}$/.test(text)) return isChecksumRight(text);
+  try {
+    addressOfPeerId(text);
+    return true;
+  } catch (error) {
+    if (!(error instanceof LloomError)) throw error;
+    return false;
+  }
 }

@@ -1,6 +1,8 @@
 /** How a client wants its request routed: `provider` as OpenRouter has it, and `X-Lloom-*` headers. @module */
 import { LloomError } from "@lloom/core/errors";
+import { isPeerName } from "@lloom/core/identity";
 import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
+import { mustBe } from "./body_fields.ts";
 import { MAX_CONVERSATION_CHARS, MAX_NAMES, MAX_TIMEOUT_MS } from "./limits.ts";
 
 /** Strategies that a request may ask for by name. */
@@ -54,7 +56,7 @@ export interface Wishes {
   readonly cache: "use" | "bypass";
 }
 
-const EXECUTOR = /^(?:[1-9A-HJ-NP-Za-km-z]{40,64}|0x[0-9a-fA-F]{40})$/;
+const EXECUTORS = `at most ${MAX_NAMES} PeerIds or addresses, with no letter mistyped`;
 const DECIMAL = /^[0-9]{1,30}(?:\.[0-9]{1,30})?$/;
 const BASE_UNITS = /^[0-9]{1,28}$/;
 
@@ -80,17 +82,13 @@ export function readWishes(headers: Headers, provider: unknown, promptCacheKey?:
   };
 }
 
-function refuse(field: string, want: string): never {
-  throw new LloomError("request_invalid", `read request: ${field} must be ${want}`);
-}
-
 function readHeaders(headers: Headers): Partial<Wishes> {
   const read = <T>(name: string, parse: (text: string) => T | undefined, want: string) => {
     const text = headers.get(name)?.trim();
     if (text === undefined || text === "") return undefined;
-    return parse(text) ?? refuse(`header ${name}`, want);
+    return parse(text) ?? mustBe(`header ${name}`, want);
   };
-  const executors = (name: string) => read(name, namesInText, "PeerIds or addresses, by commas");
+  const executors = (name: string) => read(name, namesInText, EXECUTORS);
   const flag = (name: string) => read(name, flagInText, "true or false");
   const ms = (name: string) => read(name, milliseconds, `an integer from 1 to ${MAX_TIMEOUT_MS}`);
   const strategies = `one of ${WISHED_STRATEGIES.join(", ")}`;
@@ -142,7 +140,7 @@ const EMPTY_PROMISES: Readonly<Record<string, (value: unknown) => boolean>> = {
 
 function readProvider(provider: unknown): Partial<Wishes> {
   if (provider === undefined || provider === null) return {};
-  if (!isJsonObject(provider)) refuse("provider", "an object");
+  if (!isJsonObject(provider)) mustBe("provider", "an object");
   const {
     order,
     only,
@@ -183,10 +181,10 @@ function readProvider(provider: unknown): Partial<Wishes> {
 
 function readMaxPrice(value: unknown): Partial<Wishes> {
   if (value === undefined || value === null) return {};
-  if (!isJsonObject(value)) refuse("provider.max_price", "an object");
+  if (!isJsonObject(value)) mustBe("provider.max_price", "an object");
   const { prompt, completion, request, ...others }: JsonObject = value;
   if (Object.keys(others).length > 0) {
-    refuse("provider.max_price", "of prompt, completion or request");
+    mustBe("provider.max_price", "of prompt, completion or request");
   }
   return given({
     maxInboundPrice: amount("provider.max_price.prompt", prompt),
@@ -199,7 +197,7 @@ function amount(field: string, value: unknown): string | undefined {
   if (value === undefined || value === null) return undefined;
   // A number prints as its shortest decimal, with an exponent where it is very small or large.
   const text = typeof value === "number" ? plain(value) : typeof value === "string" ? value : "";
-  return decimal(text) ?? refuse(field, "a number, not negative, or its decimal text");
+  return decimal(text) ?? mustBe(field, "a number, not negative, or its decimal text");
 }
 
 /** A number without an exponent. */
@@ -218,25 +216,25 @@ function decimal(text: string): string | undefined {
 function sortOf(value: unknown): WishedStrategy | undefined {
   if (value === undefined || value === null) return undefined;
   const known = typeof value === "string" && Object.hasOwn(SORTS, value);
-  return known ? SORTS[value] : refuse("provider.sort", "price, throughput or latency");
+  return known ? SORTS[value] : mustBe("provider.sort", "price, throughput or latency");
 }
 
 function flagOf(field: string, value: unknown): boolean | undefined {
   if (value === undefined || value === null) return undefined;
-  return typeof value === "boolean" ? value : refuse(field, "true or false");
+  return typeof value === "boolean" ? value : mustBe(field, "true or false");
 }
 
 function names(field: string, value: unknown): readonly string[] | undefined {
   if (value === undefined || value === null) return undefined;
   const list: unknown = value;
   if (!Array.isArray(list) || list.length > MAX_NAMES || !list.every(isExecutor)) {
-    refuse(field, `a list of at most ${MAX_NAMES} PeerIds or addresses`);
+    mustBe(field, `a list of ${EXECUTORS}`);
   }
   return list;
 }
 
 function isExecutor(value: unknown): value is string {
-  return typeof value === "string" && EXECUTOR.test(value);
+  return typeof value === "string" && isPeerName(value);
 }
 
 function namesInText(text: string): readonly string[] | undefined {

@@ -1,10 +1,11 @@
 import { LloomError } from "@lloom/core/errors";
+import { generateIdentity, toChecksumAddress } from "@lloom/core/identity";
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { readWishes } from "./wishes.ts";
 
-const PEER = "16Uiu2HAmQ7vXbQ4qTzK8c1y6e5sY3fQqHn9tW2pLxRzVbNcMdEfG";
-const ADDRESS = `0x${"aB".repeat(20)}`;
+const { peerId: PEER, address } = generateIdentity();
+const ADDRESS = toChecksumAddress(address);
 const none = new Headers();
 
 Deno.test("without wishes, the settings count", () => {
@@ -55,6 +56,8 @@ Deno.test("what cannot be promised is refused", () => {
     { max_price: { image: 1 } },
     { max_price: { prompt: -1 } },
     { order: ["openai"] },
+    { only: [`${PEER}1`] },
+    { only: [`0x${"aB".repeat(20)}`] }, // no checksum of EIP-55
     { order: PEER },
     { allow_fallbacks: "no" },
     "cheap",

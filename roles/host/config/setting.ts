@@ -5,8 +5,7 @@
  * @module
  */
 import type { Address } from "@lloom/core/bytes";
-import { LloomError } from "@lloom/core/errors";
-import { addressOfPeerId, isChecksumRight } from "@lloom/core/identity";
+import { isPeerName } from "@lloom/core/identity";
 
 /** One value: how it is read, checked, and described. */
 export interface Setting<T> {
@@ -181,20 +180,9 @@ export function address(): ValueType<Address> {
 export function executorName(): ValueType<string> {
   return {
     allowed: "a PeerId, or an address without a mistyped letter",
-    parse: (raw) => typeof raw === "string" && isExecutorName(raw) ? raw : undefined,
+    parse: (raw) => typeof raw === "string" && isPeerName(raw) ? raw : undefined,
     fromText: (value) => value,
   };
-}
-
-function isExecutorName(name: string): boolean {
-  if (/^0x[0-9a-fA-F]{40}$/.test(name)) return isChecksumRight(name);
-  try {
-    addressOfPeerId(name);
-    return true;
-  } catch (error) {
-    if (!(error instanceof LloomError)) throw error;
-    return false;
-  }
 }
 
 /** A whole number in a range, both ends included. */
