@@ -1,10 +1,21 @@
 /** Answers that were given before, for requests that can only have one. @module */
 import { toHex } from "@lloom/core/bytes";
 import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
+import type { GatewayConfig } from "@lloom/host/config";
 import { getLogger } from "@logtape/logtape";
 import { createHash } from "node:crypto";
 import { readLines } from "../asking/answer_lines.ts";
-import type { Answer, AnswerEnd, Answering, AnswerPiece, Ask, Engine } from "./answer.ts";
+import type { RoutingOptions } from "../asking/router.ts";
+import type {
+  Answer,
+  AnswerEnd,
+  Answering,
+  AnswerLine,
+  AnswerPiece,
+  Ask,
+  Engine,
+} from "./answer.ts";
+import { isWorthKeeping } from "./kept_answer.ts";
 import { MAX_KEPT_ANSWER_CHARS } from "./limits.ts";
 
 const log = getLogger(["lloom", "gateway", "cache"]);
@@ -21,7 +32,7 @@ export interface AnswerStore {
 export interface CachingComponents {
   /** Where answers are kept. */
   readonly store: AnswerStore;
-  /** Settings that decide what a request means, such as names that stand for models. */
+  /** As {@linkcode cacheSettings} gives them. */
   readonly settings: JsonObject;
 }
 
@@ -31,9 +42,6 @@ interface Head {
   readonly answering: Answering;
   readonly end: AnswerEnd;
 }
-
-/** Ends at which an answer is all that there is to say. */
-const WHOLE: ReadonlySet<string> = new Set(["stop", "length", "tool_calls"]);
 
 /**
  * Answers a request as before, if it is one that can only be answered so: at temperature 0, or for
@@ -56,7 +64,7 @@ export class CachingEngine implements Engine {
     const kept = this.#kept(key);
     if (kept !== undefined) return kept;
     const answer = await this.#engine.ask(ask);
-    return { ...answer, pieces: () => this.#keeping(key, answer) };
+    return { ...answer, pieces: () => this.#keeping(key, ask.request, answer) };
   }
 
   #kept(key: Uint8Array): Answer | undefined {
@@ -69,32 +77,35 @@ export class CachingEngine implements Engine {
     }
   }
 
-  async *#keeping(key: Uint8Array, answer: Answer): AsyncGenerator<AnswerPiece, void> {
-    const lines: string[] = [];
+  async *#keeping(
+    key: Uint8Array,
+    request: JsonObject,
+    answer: Answer,
+  ): AsyncGenerator<AnswerPiece, void> {
+    const lines: AnswerLine[] = [];
     let chars = 0;
     for await (const piece of answer.pieces()) {
       if (piece.type === "lines" && chars <= MAX_KEPT_ANSWER_CHARS) {
-        for (const { text } of piece.lines) {
-          chars += text.length + 1;
-          lines.push(text);
+        for (const line of piece.lines) {
+          chars += line.text.length + 1;
+          lines.push(line);
         }
         if (chars > MAX_KEPT_ANSWER_CHARS) lines.length = 0;
       }
-      if (piece.type === "end" && chars <= MAX_KEPT_ANSWER_CHARS && isWorthKeeping(piece.end)) {
-        this.#keep(
-          key,
-          { model: answer.model, answering: await answer.answering, end: piece.end },
-          lines,
-        );
+      const isKept = piece.type === "end" && chars <= MAX_KEPT_ANSWER_CHARS &&
+        isWorthKeeping(request, lines, piece.end);
+      if (isKept) {
+        const { model, answering } = answer;
+        this.#keep(key, { model, answering: await answering, end: piece.end }, lines);
       }
       yield piece;
     }
   }
 
-  #keep(key: Uint8Array, head: Head, lines: readonly string[]): void {
+  #keep(key: Uint8Array, head: Head, lines: readonly AnswerLine[]): void {
     try {
       // No line has a line end in it.
-      const text = [JSON.stringify(head), ...lines].join("\n");
+      const text = [JSON.stringify(head), ...lines.map(({ text }) => text)].join("\n");
       this.#components.store.put(key, new TextEncoder().encode(text));
     } catch (error) {
       log.warn("write cache: {error}", { error });
@@ -110,9 +121,16 @@ function isCacheable({ request, wishes }: Ask): boolean {
   return request["input"] !== undefined || request["temperature"] === 0;
 }
 
-/** A continued answer has a seam that the next one would not have. */
-function isWorthKeeping({ finish, parts, cached }: AnswerEnd): boolean {
-  return WHOLE.has(finish) && parts.length === 1 && !cached;
+/**
+ * Settings that decide what a request means, and whose answers the owner takes: those of an executor
+ * that is excluded because it cheats must not be given any longer.
+ */
+export function cacheSettings(
+  { modelAliases, defaultModel }: Pick<GatewayConfig, "modelAliases" | "defaultModel">,
+  { exclude, strategy }: RoutingOptions,
+): JsonObject {
+  const only = strategy?.type === "specific" ? strategy.names : undefined;
+  return { modelAliases, defaultModel, exclude, only };
 }
 
 /** The hash of a request and of the settings that it is read with, whatever the order of their fields. */

@@ -1,9 +1,10 @@
 import { LloomError } from "@lloom/core/errors";
 import type { JsonObject } from "@lloom/core/protocol";
+import type { Strategy } from "@lloom/core/routing";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { Answer, AnswerEnd, AnswerPiece, Ask, Engine } from "./answer.ts";
-import { cacheKey, CachingEngine } from "./caching_engine.ts";
+import { cacheKey, cacheSettings, CachingEngine } from "./caching_engine.ts";
 import { MAX_KEPT_ANSWER_CHARS } from "./limits.ts";
 import type { Wishes } from "./wishes.ts";
 
@@ -133,6 +134,42 @@ Deno.test("what is not whole, of several executors, or too long is not kept", as
     assert.equal(inner.asked, 2);
     assert.equal(store.values.size, 0);
   }
+});
+
+Deno.test("what some API cannot read, or what says nothing, is not kept for all", async () => {
+  const said = (...choices: readonly JsonObject[]): AnswerPiece => {
+    const value = { choices };
+    return { type: "lines", lines: [{ text: JSON.stringify(value), value }] };
+  };
+  const end = { type: "end", end: END } as const;
+  const flood = Array.from({ length: 300 }, (_, index) => ({ index, delta: { content: "a" } }));
+  const unreadable = [
+    [],
+    [said({ index: 0, delta: { role: "assistant", content: "" } })],
+    [lines("a"), said(...flood)],
+    [lines("a"), said({ index: 0, delta: { tool_calls: "none" } })],
+    [lines("a"), said({ index: 0, delta: { tool_calls: [{ index: 0, function: {} }] } })],
+  ];
+  for (const pieces of unreadable) {
+    const { ask, store } = engines([...pieces, end]);
+    await texts(await ask(QUESTION));
+    assert.equal(store.values.size, 0, JSON.stringify(pieces).slice(0, 200));
+  }
+  const { ask, store } = engines([said({ index: 0, text: "a" }), end]);
+  await texts(await ask({ model: "m", prompt: "Hi", temperature: 0 }));
+  assert.equal(store.values.size, 1);
+});
+
+Deno.test("whom the owner excludes later gives no kept answers any more", () => {
+  const settings = (exclude: readonly string[], strategy: Strategy = { type: "balanced" }) =>
+    cacheKey(
+      QUESTION,
+      cacheSettings({ modelAliases: {}, defaultModel: "m" }, { exclude, strategy }),
+    )
+      .toHex();
+  assert.equal(settings(["a"]), settings(["a"], { type: "fastest" }));
+  assert.notEqual(settings(["a"]), settings([]));
+  assert.notEqual(settings([]), settings([], { type: "specific", names: ["b"] }));
 });
 
 Deno.test("a store that fails, or holds something else, fails no request", async () => {

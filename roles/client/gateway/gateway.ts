@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { LloomClient } from "../client.ts";
 import { createApp } from "./app.ts";
 import type { OwnersTerms } from "./ask_options.ts";
-import { CachingEngine } from "./caching_engine.ts";
+import { cacheSettings, CachingEngine } from "./caching_engine.ts";
 import { Guard } from "./guard.ts";
 import { type HealthFacts, healthReport } from "./health.ts";
 import { DRAIN_MS, HEALTH_SEARCH_MS } from "./limits.ts";
@@ -71,7 +71,7 @@ export class Gateway {
       maxConcurrent: config.maxConcurrentRequests,
     }, { client, onFailures: (count) => metrics.failed(count) });
     const cache = openCache(config.cache, components.dataDir);
-    const settings = { modelAliases, defaultModel };
+    const settings = cacheSettings(config, terms.routing);
     const engine = metrics.metered(
       cache === undefined ? network : new CachingEngine(network, { store: cache, settings }),
     );
