@@ -5,7 +5,7 @@
  * @module
  */
 import { messageText, type ModelRequest } from "@lloom/core/protocol";
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout } from "node:timers/promises";
 import type { TokenUsage } from "./backend.ts";
 
 /** Longest stretch handed to the encoder: its time grows with the square of an unbroken run. */
@@ -83,6 +83,9 @@ export async function countWithTokenizer(
   signal: AbortSignal,
 ): Promise<TokenUsage> {
   const tokenizer = tokenizerFor(model);
+  // The first load holds this worker up for a tenth of a second. What is counted was often just
+  // cancelled: its connection closes in the next turn, which `setImmediate` does not wait for.
+  await setTimeout(0);
   const { countTokens } = await tokenizer.load();
   // Text that spells a special token is plain text here: users may write it.
   const options = { disallowedSpecial: new Set<string>() };
