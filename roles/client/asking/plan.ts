@@ -18,13 +18,13 @@ export interface Plan {
 
 /** What asking a candidate would mean. */
 export function planFor(
-  chat: ModelRequest,
+  request: ModelRequest,
   bodyBytes: number,
   candidate: Candidate,
   times: { readonly nowMs: number; readonly timeoutMs: number },
 ): Plan {
   const { announcement: { executor }, offer } = candidate;
-  const draft = draftRequest(chat, { executor, offer, nonce: randomNonce(), ...times });
+  const draft = draftRequest(request, { executor, offer, nonce: randomNonce(), ...times });
   return { candidate, draft, estimate: estimate(draft, bodyBytes) };
 }
 

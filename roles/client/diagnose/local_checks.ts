@@ -87,13 +87,8 @@ export async function checkLedger(
   const channels = (await store.channels()).filter(({ status }) => status !== "closed").length;
   const last = newest === undefined
     ? "no request yet"
-    : `last asked ${ageOf(newest.startedMs)} ago`;
+    : `last asked ${inWords(Date.now() - newest.startedMs)} ago`;
   return ok(`${path} can be read: ${last}, ${channels} channels`);
-}
-
-/** How long ago something was, in its largest unit. */
-export function ageOf(ms: number, nowMs: number = Date.now()): string {
-  return inWords(nowMs - ms);
 }
 
 /** A time span in its largest unit. */

@@ -1,11 +1,11 @@
 /** OpenAI's APIs that pass through: chat completions, completions, embeddings. @module */
-import { LloomError } from "@lloom/core/errors";
-import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
+import type { JsonObject } from "@lloom/core/protocol";
 import { Hono } from "hono";
 import type { Answer, ApiName, Ask, Engine } from "./answer.ts";
+import { flagField, mustBe, objectField } from "./body_fields.ts";
 import { CHAT_NAMES, type ChunkNames, ChunkStream, COMPLETION_NAMES } from "./chunk_stream.ts";
-import { readBody } from "./read_body.ts";
 import { MergedChoice, MergedText } from "./merged_choice.ts";
+import { readBody } from "./read_body.ts";
 import { respondStreamed, respondWhole } from "./respond.ts";
 import { WholeChoices, WholeEmbeddings } from "./whole_answer.ts";
 import { readWishes } from "./wishes.ts";
@@ -48,7 +48,7 @@ export function openaiRoutes(engine: Engine): Hono {
   routes.post("/v1/embeddings", async ({ req }) => {
     const { body, ask } = await read(req.raw, "embeddings", "input");
     const format = body["encoding_format"] ?? "float";
-    if (format !== "float" && format !== "base64") refuse("encoding_format", "float or base64");
+    if (format !== "float" && format !== "base64") mustBe("encoding_format", "float or base64");
     const inputs = inputsOf(body["input"]);
     const encoder = (answer: Answer) => new WholeEmbeddings(answer, inputs, format === "base64");
     return await respondWhole(engine, ask, encoder);
@@ -63,7 +63,7 @@ async function completion(
   choice: () => MergedChoice | MergedText,
 ): Promise<Response> {
   const includeUsage = wantsUsage(body);
-  return flag("stream", body["stream"])
+  return flagField(body["stream"], "stream", false)
     ? await respondStreamed(engine, ask, (answer) => new ChunkStream(answer, names, includeUsage))
     : await respondWhole(engine, ask, (answer) => new WholeChoices(answer, names, choice));
 }
@@ -71,7 +71,7 @@ async function completion(
 /** @param subject the field that makes a request one of this API */
 async function read(request: Request, api: ApiName, subject: string): Promise<Question> {
   const body = await readBody(request);
-  if (body[subject] === undefined) refuse(subject, "given");
+  if (body[subject] === undefined) mustBe(subject, "given");
   const fields = Object.entries(body).filter(([name]) => !OWN_FIELDS.has(name));
   const wishes = readWishes(request.headers, body["provider"], body["prompt_cache_key"]);
   const ask = { api, request: Object.fromEntries(fields), wishes, signal: request.signal };
@@ -80,20 +80,11 @@ async function read(request: Request, api: ApiName, subject: string): Promise<Qu
 
 function wantsUsage({ stream_options: options }: JsonObject): boolean {
   if (options === undefined || options === null) return false;
-  if (!isJsonObject(options)) refuse("stream_options", "an object");
-  return flag("stream_options.include_usage", options["include_usage"]);
-}
-
-function flag(field: string, value: unknown): boolean {
-  if (value === undefined || value === null) return false;
-  return typeof value === "boolean" ? value : refuse(field, "true or false");
+  const { include_usage: includeUsage } = objectField(options, "stream_options");
+  return flagField(includeUsage, "stream_options.include_usage", false);
 }
 
 /** How many vectors are asked for: a list of numbers is one input, of tokens. */
 function inputsOf(input: unknown): number {
   return Array.isArray(input) && typeof input[0] !== "number" ? input.length : 1;
-}
-
-function refuse(field: string, want: string): never {
-  throw new LloomError("request_invalid", `read request: ${field} must be ${want}`);
 }

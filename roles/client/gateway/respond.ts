@@ -85,7 +85,7 @@ export async function respondWhole(
 }
 
 /** Headers that tell about an answer. @param answering absent while nobody answers yet */
-export function answerHeaders(
+function answerHeaders(
   { id }: Answer,
   answering: Answering | undefined,
 ): Readonly<Record<string, string>> {

@@ -104,9 +104,7 @@ function imageUrl({ source }: JsonObject, field: string): string {
   const { type, media_type: mediaType, data, url } = objectField(source, field);
   switch (type) {
     case "base64":
-      return `data:${textField(mediaType, `${field}.media_type`)};base64,${
-        textField(data, `${field}.data`)
-      }`;
+      return base64Url(mediaType, data, field);
     case "url":
       return dataUrl(textField(url, `${field}.url`), field);
     default:
@@ -120,13 +118,15 @@ function documentPart({ source, title }: JsonObject, field: string): ChatPart {
     case "text":
       return { type: "text", text: textField(data, `${field}.data`) };
     case "base64": {
-      const url = `data:${textField(mediaType, `${field}.media_type`)};base64,${
-        textField(data, `${field}.data`)
-      }`;
       const filename = typeof title === "string" ? title : "document.pdf";
-      return { type: "file", file: { filename, file_data: url } };
+      return { type: "file", file: { filename, file_data: base64Url(mediaType, data, field) } };
     }
     default:
       return unsupported(`${field} must be of type base64 or text`);
   }
+}
+
+function base64Url(mediaType: unknown, data: unknown, field: string): string {
+  const type = textField(mediaType, `${field}.media_type`);
+  return `data:${type};base64,${textField(data, `${field}.data`)}`;
 }
