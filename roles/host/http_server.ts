@@ -22,6 +22,8 @@ const log = getLogger(["lloom", "http"]);
 const HEAD_TIMEOUT_MS = 10_000;
 /** How long a whole request may take to arrive. */
 const REQUEST_TIMEOUT_MS = 30_000;
+/** How long an asker may take nothing of an answer: as long as answers take, for one that is paused. */
+const TAKE_TIMEOUT_MS = 300_000;
 /** Between two looks for connections that are over their time. */
 const CHECK_INTERVAL_MS = 1_000;
 /** How long requests under way may go on when the server stops. */
@@ -43,6 +45,11 @@ export interface HttpServerOptions {
   readonly headTimeoutMs?: number;
   /** How long a whole request may take to arrive, in milliseconds. @default 30000 */
   readonly requestTimeoutMs?: number;
+  /**
+   * How long what was sent of an answer may wait for an asker that does not take it, in milliseconds.
+   * @default 300000
+   */
+  readonly takeTimeoutMs?: number;
   /**
    * Answers by the head alone, before any body is read; undefined if the request is to be read and
    * handled. The request that it gets has no body. @default all are handled
@@ -127,6 +134,7 @@ async function serve(
     if (!outgoing.writableFinished) gone.abort();
   });
   const { admit, tooLarge = () => new Response(null, { status: 413 }) } = options;
+  const asker = { gone: gone.signal, takeTimeoutMs: options.takeTimeoutMs ?? TAKE_TIMEOUT_MS };
   const head = toRequest(incoming, undefined, gone.signal);
   if (head === undefined) {
     outgoing.writeHead(400, { "connection": "close", "content-length": "0" }).end();
@@ -138,7 +146,7 @@ async function serve(
   if (refusal !== undefined) {
     // What is still to come is not worth reading.
     if (announcesBody(incoming)) outgoing.setHeader("connection", "close");
-    await send(refusal, outgoing, head.method === "HEAD", gone.signal);
+    await send(refusal, outgoing, head.method === "HEAD", asker);
     return;
   }
   const request = body!.length === 0 ? head : toRequest(incoming, body, gone.signal) ?? head;
@@ -149,7 +157,7 @@ async function serve(
     log.error("answer request: {error}", { error });
     response = new Response(null, { status: 500 });
   }
-  await send(response, outgoing, request.method === "HEAD", gone.signal);
+  await send(response, outgoing, request.method === "HEAD", asker);
 }
 
 function announcesBody({ headers }: IncomingMessage): boolean {
@@ -212,7 +220,7 @@ async function send(
   { status, headers, body }: Response,
   outgoing: ServerResponse,
   headOnly: boolean,
-  gone: AbortSignal,
+  { gone, takeTimeoutMs }: { readonly gone: AbortSignal; readonly takeTimeoutMs: number },
 ): Promise<void> {
   outgoing.writeHead(status, Object.fromEntries(headers));
   if (body === null || headOnly) {
@@ -233,7 +241,13 @@ async function send(
     for (;;) {
       const { done, value } = await reader.read();
       if (done || gone.aborted) break;
-      if (!outgoing.write(value)) await once(outgoing, "drain", { signal: gone });
+      if (outgoing.write(value)) continue;
+      const timer = setTimeout(() => outgoing.destroy(), takeTimeoutMs);
+      try {
+        await once(outgoing, "drain", { signal: gone });
+      } finally {
+        clearTimeout(timer);
+      }
     }
   } finally {
     gone.removeEventListener("abort", cancel);

@@ -170,6 +170,22 @@ Deno.test("an answer is sent as it comes, and ends when the asker is gone", asyn
   });
 });
 
+Deno.test("an asker that takes nothing of its answer does not hold it for ever", async () => {
+  const cancelled = Promise.withResolvers<void>();
+  const endless: HttpHandler = () =>
+    new Response(
+      new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.enqueue(new Uint8Array(1 << 16)),
+        cancel: () => cancelled.resolve(),
+      }),
+    );
+  await serving(endless, async ({ port }) => {
+    using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+    await connection.write(new TextEncoder().encode("GET / HTTP/1.1\r\nhost: x\r\n\r\n"));
+    await cancelled.promise;
+  }, { takeTimeoutMs: 50 });
+});
+
 Deno.test("an address that is taken, or is none of this machine, is a mistake of the settings", () =>
   serving(echo, async ({ port }) => {
     await assert.rejects(serveHttp({ ...LIMITS, port }, echo), { code: "config_invalid" });
