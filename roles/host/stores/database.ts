@@ -1,6 +1,6 @@
 /** Opens SQLite databases. @module */
 import { LloomError } from "@lloom/core/errors";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { dirname } from "node:path";
 
 /** How a database is opened. */
@@ -73,6 +73,28 @@ export function openDatabase(options: DatabaseOptions): DatabaseSync {
   } catch (error) {
     database?.close();
     throw unopened(path, error);
+  }
+}
+
+/** Prepares statements, each under the name of its SQL. */
+export function prepareAll<Name extends string>(
+  database: DatabaseSync,
+  sql: Readonly<Record<Name, string>>,
+): Readonly<Record<Name, StatementSync>> {
+  const entries = Object.entries<string>(sql);
+  const prepared = entries.map(([name, text]) => [name, database.prepare(text)] as const);
+  return Object.fromEntries(prepared) as Record<Name, StatementSync>;
+}
+
+/** Makes several changes of a database that is not shared as one. @throws what `change` throws */
+export function transact(database: DatabaseSync, change: () => void): void {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    change();
+    database.exec("COMMIT");
+  } catch (error) {
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
   }
 }
 

@@ -2,7 +2,7 @@
 import type { Address, Hash } from "@lloom/core/bytes";
 import type { Amount } from "@lloom/core/payments";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { makeFolderOf, openDatabase } from "./database.ts";
+import { makeFolderOf, openDatabase, prepareAll, transact } from "./database.ts";
 
 const SCHEMA = `
   CREATE TABLE attempt (
@@ -70,8 +70,7 @@ export class SqliteFaucetStore {
       durability: "full",
       shared: false,
     });
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#database.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(this.#database, SQL);
     // Whether these were sent before the process ended, nobody knows: they may be asked for again.
     this.#statements.forgetUnsent.run();
   }
@@ -96,7 +95,7 @@ export class SqliteFaucetStore {
     attempt: { readonly source: string; readonly at: number },
     issued?: { readonly token: Hash; readonly mail: string; readonly recipient: Address },
   ): void {
-    this.#transact(() => {
+    transact(this.#database, () => {
       const { source, at } = attempt;
       this.#statements.addAttempt.run(source, at);
       if (issued === undefined) return;
@@ -134,7 +133,7 @@ export class SqliteFaucetStore {
 
   /** Notes that a token will never be paid. Its mail address may ask again. */
   noteFailed(token: Hash): void {
-    this.#transact(() => {
+    transact(this.#database, () => {
       this.#statements.failed.run(token);
       this.#statements.unlimit.run(token);
     });
@@ -144,7 +143,7 @@ export class SqliteFaucetStore {
   prune(
     before: { readonly attempts: number; readonly unpaid: number; readonly paid: number },
   ): void {
-    this.#transact(() => {
+    transact(this.#database, () => {
       this.#statements.pruneAttempts.run(before.attempts);
       this.#statements.pruneUnpaid.run(before.unpaid);
       this.#statements.prunePaid.run(before.paid);
@@ -154,17 +153,6 @@ export class SqliteFaucetStore {
   /** Closes the database. */
   close(): void {
     this.#database.close();
-  }
-
-  #transact(change: () => void): void {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      change();
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
-    }
   }
 }
 

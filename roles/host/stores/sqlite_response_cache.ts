@@ -1,7 +1,7 @@
 /** Answers that are kept on disk for a while. @module */
 import type { Clock } from "@lloom/core/ports";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { makeFolderOf, openDatabase } from "./database.ts";
+import { makeFolderOf, openDatabase, prepareAll, transact } from "./database.ts";
 
 const SCHEMA = `
   CREATE TABLE answer (
@@ -56,8 +56,7 @@ export class SqliteResponseCache {
       durability: "normal",
       shared: false,
     });
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#database.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(this.#database, SQL);
     this.#bytes = Number(this.#statements.bytes.get()?.["bytes"]);
   }
 
@@ -77,17 +76,12 @@ export class SqliteResponseCache {
     const freed = (statement: StatementSync, ...values: (number | Uint8Array)[]) => {
       for (const row of statement.all(...values)) bytes -= Number(row["size"]);
     };
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
+    transact(this.#database, () => {
       freed(this.#statements.remove, key);
       freed(this.#statements.removeExpired, now - ttlMs);
       while (bytes + size > maxBytes) freed(this.#statements.removeOldest);
       this.#statements.add.run(key, now, size, value);
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw error;
-    }
+    });
     this.#bytes = bytes + size;
   }
 

@@ -1,7 +1,7 @@
 /** Responses that a gateway keeps: to be asked for later, gone on from, or still to be made. @module */
 import { LloomError } from "@lloom/core/errors";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { makeFolderOf, openDatabase } from "./database.ts";
+import { makeFolderOf, openDatabase, prepareAll, transact } from "./database.ts";
 
 const SCHEMA = `
   CREATE TABLE response (
@@ -78,8 +78,7 @@ export class SqliteResponseStore {
       durability: "normal",
       shared: false,
     });
-    const prepared = Object.entries(SQL).map(([name, sql]) => [name, this.#database.prepare(sql)]);
-    this.#statements = Object.fromEntries(prepared);
+    this.#statements = prepareAll(this.#database, SQL);
     this.#bounds = { ...BOUNDS, ...bounds };
     const { count, bytes } = this.#statements.totals.get() ?? {};
     this.#count = Number(count);
@@ -150,12 +149,9 @@ export class SqliteResponseStore {
 
   #transact(change: () => void): void {
     const before = { count: this.#count, bytes: this.#bytes };
-    this.#database.exec("BEGIN IMMEDIATE");
     try {
-      change();
-      this.#database.exec("COMMIT");
+      transact(this.#database, change);
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       this.#count = before.count;
       this.#bytes = before.bytes;
       throw error;
