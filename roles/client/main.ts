@@ -11,10 +11,10 @@ import {
   UsageError,
 } from "@lloom/host";
 import { CLIENT_SETTINGS, type ClientConfig } from "@lloom/host/config";
-import type { AnswerFormat } from "./prompt/answer_form.ts";
 import { clientCommands } from "./commands/mod.ts";
 import { addFlags, type Flags, type Task, taskOf } from "./flags.ts";
 import { advised, type NetworkContext, withNetwork } from "./network.ts";
+import type { AnswerFormat } from "./prompt/answer_form.ts";
 
 /** What the command line asks for. */
 interface Wanted {

@@ -4,8 +4,8 @@ import fc from "fast-check";
 import { LloomError } from "@lloom/core/errors";
 import type { Candidate } from "@lloom/core/routing";
 import { ManualClock } from "../../../tests/support/manual_clock.ts";
-import { Backoff, pause } from "./backoff.ts";
 import { ScriptedExecutors } from "../../../tests/support/scripted_executors.ts";
+import { Backoff, pause } from "./backoff.ts";
 
 const CHAT = { model: "m", messages: [{ role: "user", content: "hi" }] };
 const RETRY = { maxAttempts: 3, initialDelayMs: 1000, maxDelayMs: 1500, base: 2 };

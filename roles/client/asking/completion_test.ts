@@ -1,9 +1,9 @@
 /** One request over several executors: who is asked when, and whose pieces and proofs the caller gets. */
 import assert from "node:assert/strict";
 import { LloomError } from "@lloom/core/errors";
-import type { Completion } from "./completion.ts";
-import { textOf } from "./chat_chunk.ts";
 import { ScriptedExecutors } from "../../../tests/support/scripted_executors.ts";
+import { textOf } from "./chat_chunk.ts";
+import type { Completion } from "./completion.ts";
 
 const CHAT = { model: "m", messages: [{ role: "user", content: "hi" }] };
 

@@ -3,11 +3,11 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { ErrorCode, LloomError } from "@lloom/core/errors";
 import { readModelRequest } from "@lloom/core/protocol";
+import { line, ScriptedExecutors } from "../../../tests/support/scripted_executors.ts";
+import { textOf } from "./chat_chunk.ts";
 import type { Completion } from "./completion.ts";
 import type { PersistenceOptions } from "./completion_components.ts";
-import { textOf } from "./chat_chunk.ts";
 import { asksForText, continuationOf, plainText, withoutPreamble } from "./continuation.ts";
-import { line, ScriptedExecutors } from "../../../tests/support/scripted_executors.ts";
 
 const USER = { role: "user", content: "hi" };
 const CHAT = { model: "m", messages: [USER] };

@@ -2,12 +2,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { LloomError } from "@lloom/core/errors";
-import type { Completion } from "./completion.ts";
-import { textOf } from "./chat_chunk.ts";
 import {
   type ScriptedAnswer,
   ScriptedExecutors,
 } from "../../../tests/support/scripted_executors.ts";
+import { textOf } from "./chat_chunk.ts";
+import type { Completion } from "./completion.ts";
 
 const CHAT = { model: "m", messages: [{ role: "user", content: "hi" }] };
 const END = { tokens: 1, promptTokens: 5 };

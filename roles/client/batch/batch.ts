@@ -8,17 +8,17 @@ import {
   readInput,
 } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
-import { type BatchRow, MAX_BATCH_BYTES, readBatch } from "./batch_input.ts";
-import { BatchOutput } from "./batch_output.ts";
-import { askRow } from "./batch_row.ts";
+import { routingOptions } from "../asking/routing_options.ts";
 import { postCallback } from "../callback.ts";
 import { say } from "../commands/context.ts";
 import type { Flags } from "../flags.ts";
 import { NetworkEngine } from "../gateway/network_engine.ts";
-import { inOrder } from "./in_order.ts";
 import { type NetworkContext, withNetwork } from "../network.ts";
 import { progressBar, showProgress } from "../progress.ts";
-import { routingOptions } from "../asking/routing_options.ts";
+import { type BatchRow, MAX_BATCH_BYTES, readBatch } from "./batch_input.ts";
+import { BatchOutput } from "./batch_output.ts";
+import { askRow } from "./batch_row.ts";
+import { inOrder } from "./in_order.ts";
 
 /** Requests at once, where the command line does not say. */
 const CONCURRENCY = 4;

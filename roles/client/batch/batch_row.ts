@@ -2,13 +2,13 @@
 import { LloomError } from "@lloom/core/errors";
 import { isJsonObject } from "@lloom/core/protocol";
 import { EXIT, type ExitCode, exitCodeOf } from "@lloom/host";
-import type { BatchRow } from "./batch_input.ts";
-import type { OutputRow } from "./batch_output.ts";
 import type { Engine } from "../gateway/answer.ts";
 import { CHAT_NAMES } from "../gateway/chunk_stream.ts";
 import { MergedChoice } from "../gateway/merged_choice.ts";
 import { WholeChoices } from "../gateway/whole_answer.ts";
 import { readWishes } from "../gateway/wishes.ts";
+import type { BatchRow } from "./batch_input.ts";
+import type { OutputRow } from "./batch_output.ts";
 
 /** What stops a batch: the rows after it would fail in the same way, or it is wanted so. */
 const STOPPING: ReadonlySet<ExitCode> = new Set<ExitCode>([

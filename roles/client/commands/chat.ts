@@ -14,12 +14,12 @@ import {
   UsageError,
 } from "@lloom/host";
 import { CLIENT_SETTINGS } from "@lloom/host/config";
+import { routingOptions } from "../asking/routing_options.ts";
 import { askInChat } from "../chat/ask_in_chat.ts";
 import { type ChatPort, ChatSession } from "../chat/chat_session.ts";
 import { type ChatAnswer, Conversation } from "../chat/conversation.ts";
 import { type NetworkContext, withNetwork } from "../network.ts";
 import { showProgress } from "../progress.ts";
-import { routingOptions } from "../asking/routing_options.ts";
 import { parseExecutor } from "./arguments.ts";
 import { say } from "./context.ts";
 

@@ -9,9 +9,9 @@ import {
   runInterruptibly,
 } from "@lloom/host";
 import { CLIENT_SETTINGS } from "@lloom/host/config";
+import { routingOptions } from "../asking/routing_options.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { type NetworkContext, withNetwork } from "../network.ts";
-import { routingOptions } from "../asking/routing_options.ts";
 
 /** `gateway` */
 export function gatewayCommand(): CommandUnknownOpts {

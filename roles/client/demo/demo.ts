@@ -10,12 +10,12 @@ import {
   writeConfig,
 } from "@lloom/host/launch";
 import type { Identity } from "@lloom/core/identity";
-import { ask, askAndPrint, printSummary } from "../prompt/ask.ts";
 import { LloomClient } from "../client.ts";
+import { findModelServers, MODEL_SERVERS } from "../diagnose/model_servers.ts";
+import { ask, askAndPrint, printSummary } from "../prompt/ask.ts";
+import type { Wallet } from "../wallet.ts";
 import type { DemoMoney } from "./demo_money.ts";
 import { describeSettlement, settlementJson } from "./demo_settlement.ts";
-import { findModelServers, MODEL_SERVERS } from "../diagnose/model_servers.ts";
-import type { Wallet } from "../wallet.ts";
 
 /** What the demo asks. */
 export const DEMO_PROMPT = "Please introduce yourself!";

@@ -3,8 +3,8 @@ import type { Address } from "@lloom/core/bytes";
 import type { Identity } from "@lloom/core/identity";
 import { formatAmount, parseAmount, planChannel } from "@lloom/core/payments";
 import { LocalChain } from "@lloom/host/local-chain";
-import { COIN, settleChannel, type Settlement } from "./demo_settlement.ts";
 import { Wallet } from "../wallet.ts";
+import { COIN, settleChannel, type Settlement } from "./demo_settlement.ts";
 
 /** What client and executor get; the executor needs it for gas only. */
 const FUNDS = parseAmount("0.05", COIN);

@@ -2,7 +2,6 @@
 import { generateIdentity } from "@lloom/core/identity";
 import { type CommandContext, paymentChain, systemClock } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
-import { type AskedPeer, NetworkProbe } from "./network_probe.ts";
 import { Wallet } from "../wallet.ts";
 import { check, type CheckResult, ok, skipped } from "./check.ts";
 import { checkClock } from "./clock_check.ts";
@@ -22,6 +21,7 @@ import {
   checkReach,
   checkRegistries,
 } from "./network_checks.ts";
+import { type AskedPeer, NetworkProbe } from "./network_probe.ts";
 
 /** Executors that are asked themselves. */
 const REACHED = 8;

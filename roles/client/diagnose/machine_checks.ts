@@ -2,8 +2,8 @@
 import { isJsonObject, parseJson } from "@lloom/core/protocol";
 import { once } from "node:events";
 import { get } from "node:http";
-import { findModelServers, MODEL_SERVERS } from "./model_servers.ts";
 import { failed, ok, type Outcome, skipped, warning } from "./check.ts";
+import { findModelServers, MODEL_SERVERS } from "./model_servers.ts";
 
 const HEALTH_TIMEOUT_MS = 2_000;
 const MAX_HEALTH_BYTES = 1 << 16;

@@ -4,8 +4,8 @@ import { candidatesOf, Observations, refusal } from "@lloom/core/routing";
 import { isFree } from "@lloom/core/payments";
 import { systemClock } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
-import type { AskedPeer, ConnectedPeer, Dialled, SeenExecutor } from "./network_probe.ts";
 import { failed, ok, type Outcome, skipped, warning } from "./check.ts";
+import type { AskedPeer, ConnectedPeer, Dialled, SeenExecutor } from "./network_probe.ts";
 
 const NAME_A_NODE =
   "name a node that runs with --bootstrap-nodes, or LLOOM_BOOTSTRAP_NODES; look whether a firewall " +

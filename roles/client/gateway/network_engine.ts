@@ -1,8 +1,8 @@
 /** Questions answered by the network. @module */
 import { toHex } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
-import type { LloomClient } from "../client.ts";
 import type { Completion } from "../asking/completion.ts";
+import type { LloomClient } from "../client.ts";
 import type { Answer, Ask, Engine } from "./answer.ts";
 import { askOptions, type OwnersTerms } from "./ask_options.ts";
 import { NetworkAnswer } from "./network_answer.ts";

@@ -1,8 +1,8 @@
 import type { Candidate } from "@lloom/core/routing";
 import { LloomError } from "@lloom/core/errors";
 import assert from "node:assert/strict";
-import type { CompleteOptions, LloomClient } from "../client.ts";
 import type { Completion, CompletionEvent } from "../asking/completion.ts";
+import type { CompleteOptions, LloomClient } from "../client.ts";
 import type { AnswerPiece, Ask } from "./answer.ts";
 import { NetworkEngine } from "./network_engine.ts";
 

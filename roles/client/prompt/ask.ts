@@ -1,6 +1,9 @@
 /** `--prompt`: one question, its answer as it comes, and how it was proven. @module */
 import type { Receipt } from "@lloom/core/net";
 import { type OutputFile, print, printable, printError } from "@lloom/host";
+import { saysSomething, textOf } from "../asking/chat_chunk.ts";
+import type { CompleteOptions, LloomClient } from "../client.ts";
+import { acknowledgementOf, spendingOf } from "../spending.ts";
 import {
   afterAnswer,
   type AnswerFormat,
@@ -8,11 +11,8 @@ import {
   factsOf,
   wholeAnswer,
 } from "./answer_form.ts";
-import { saysSomething, textOf } from "../asking/chat_chunk.ts";
-import type { CompleteOptions, LloomClient } from "../client.ts";
 import { chatRequest, type PromptRequest } from "./prompt_request.ts";
 import { type CompletionReport, reportOf } from "./report.ts";
-import { acknowledgementOf, spendingOf } from "../spending.ts";
 
 /** Where an answer goes, and how. */
 export interface AnswerOptions {

@@ -20,8 +20,8 @@ import {
   TEMPERATURE_UNSET,
 } from "@lloom/core/signing";
 import { type OutputFormat, print, printableJson, printPairs } from "@lloom/host";
-import type { CompleteOptions, LloomClient } from "../client.ts";
 import type { Plan } from "../asking/plan.ts";
+import type { CompleteOptions, LloomClient } from "../client.ts";
 import { pricesInWords } from "../spending.ts";
 import type { Funds, Wallet } from "../wallet.ts";
 

@@ -3,9 +3,9 @@ import { isErrorCode, LloomError } from "@lloom/core/errors";
 import { isJsonObject, type JsonObject, MAX_RESPONSE_BYTES, parseJson } from "@lloom/core/protocol";
 import { UsageError } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
+import { routingOptions } from "../asking/routing_options.ts";
 import type { Flags } from "../flags.ts";
 import type { PromptRequest } from "./prompt_request.ts";
-import { routingOptions } from "../asking/routing_options.ts";
 
 /** A gateway on this machine takes a request, or tells of one, at once. */
 const TIMEOUT_MS = 30_000;

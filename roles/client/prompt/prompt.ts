@@ -1,14 +1,14 @@
 /** `--prompt`: reads the question, asks it, and sends the report on. @module */
 import { type CommandContext, OutputFile, print, printable, printableJson } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
-import type { AnswerFormat } from "./answer_form.ts";
-import { askAndPrint, printSummary } from "./ask.ts";
+import { routingOptions } from "../asking/routing_options.ts";
 import { postCallback } from "../callback.ts";
 import type { Flags } from "../flags.ts";
 import { advised, type NetworkContext, withNetwork } from "../network.ts";
 import { showProgress } from "../progress.ts";
+import type { AnswerFormat } from "./answer_form.ts";
+import { askAndPrint, printSummary } from "./ask.ts";
 import { chatRequest, type PromptRequest, promptRequest, readPrompt } from "./prompt_request.ts";
-import { routingOptions } from "../asking/routing_options.ts";
 
 /** Asks one question, has the gateway ask it, or says what asking it would do. */
 export async function runPrompt(
