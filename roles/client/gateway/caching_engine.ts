@@ -1,5 +1,4 @@
 /** Answers that were given before, for requests that can only have one. @module */
-import { toHex } from "@lloom/core/bytes";
 import { isJsonObject, type JsonObject } from "@lloom/core/protocol";
 import type { GatewayConfig } from "@lloom/host/config";
 import { getLogger } from "@logtape/logtape";
@@ -17,6 +16,7 @@ import type {
 } from "./answer.ts";
 import { isWorthKeeping } from "./kept_answer.ts";
 import { MAX_KEPT_ANSWER_CHARS } from "./limits.ts";
+import { newStamp } from "./stamp.ts";
 
 const log = getLogger(["lloom", "gateway", "cache"]);
 
@@ -150,9 +150,8 @@ function decodeAnswer(value: Uint8Array): Answer {
   ) as Head;
   const lines = headEnd < 0 ? [] : [...readLines(value.subarray(headEnd + 1))];
   return {
-    id: toHex(crypto.getRandomValues(new Uint8Array(16))).slice(2),
+    ...newStamp(),
     model,
-    createdS: Math.floor(Date.now() / 1000),
     answering: Promise.resolve({
       ...answering,
       inboundPrice: "0",

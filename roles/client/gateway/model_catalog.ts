@@ -5,6 +5,7 @@ import { type Asset, formatUnits } from "@lloom/core/payments";
 import type { JsonObject, ModelOffer, ModelSummary } from "@lloom/core/protocol";
 import type { RegistryEntry } from "@lloom/core/registry";
 import type { LloomClient } from "../client.ts";
+import { nowS } from "./stamp.ts";
 
 /** What the catalogue works with. */
 export interface CatalogComponents {
@@ -20,7 +21,7 @@ export interface CatalogComponents {
 export class ModelCatalog {
   readonly #components: CatalogComponents;
   /** When a model was first listed here, in Unix seconds: nobody tells when it was made. */
-  readonly #since = Math.floor(Date.now() / 1000);
+  readonly #since = nowS();
 
   /** A catalogue of what a client knows. */
   constructor(components: CatalogComponents) {

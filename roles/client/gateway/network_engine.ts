@@ -1,11 +1,11 @@
 /** Questions answered by the network. @module */
-import { toHex } from "@lloom/core/bytes";
 import { LloomError } from "@lloom/core/errors";
 import type { Completion } from "../asking/completion.ts";
 import type { LloomClient } from "../client.ts";
 import type { Answer, Ask, Engine } from "./answer.ts";
 import { askOptions, type OwnersTerms } from "./ask_options.ts";
 import { NetworkAnswer } from "./network_answer.ts";
+import { newStamp } from "./stamp.ts";
 
 /** How questions are asked. */
 export interface NetworkEngineOptions {
@@ -90,9 +90,8 @@ export class NetworkEngine implements Engine {
     const cancel = () => abort.abort(new LloomError("aborted", "answer: the client is gone"));
     this.#underWay.add(abort);
     const answer = new NetworkAnswer({
-      id: toHex(crypto.getRandomValues(new Uint8Array(16))).slice(2),
+      ...newStamp(),
       model: String(named),
-      createdS: Math.floor(Date.now() / 1000),
       ...{ completion, abort, asset: terms.asset },
       explain: (error) => this.#explained(error, String(model)),
       onOver: () => {

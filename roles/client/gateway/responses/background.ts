@@ -14,6 +14,7 @@ import {
   MAX_BACKGROUND_WAIT_MS,
 } from "../limits.ts";
 import { lloomField } from "../lloom_field.ts";
+import { nowS } from "../stamp.ts";
 import { readWishes } from "../wishes.ts";
 import { ResponseEvents } from "./response_events.ts";
 import type { Routing } from "./response_request.ts";
@@ -219,8 +220,4 @@ export class BackgroundResponses {
   #put(stored: StoredResponse): void {
     this.#options.store.put(stored, nowS());
   }
-}
-
-function nowS(): number {
-  return Math.floor(Date.now() / 1000);
 }

@@ -16,6 +16,7 @@ import {
   type StreamEncoder,
   type WholeEncoder,
 } from "../respond.ts";
+import { newStamp, nowS } from "../stamp.ts";
 import { readWishes } from "../wishes.ts";
 import type { BackgroundResponses } from "./background.ts";
 import { readCallbackUrl } from "./callback_url.ts";
@@ -118,8 +119,8 @@ function accept(
   if (!echo.store) mustBe("store", "true with background");
   // What cannot be asked at all is refused while somebody listens.
   readModelRequest({ model: echo.model, ...chat });
-  const hex = crypto.randomUUID().replaceAll("-", "");
-  const response = emptyResponse(hex, nowS(), echo, "queued");
+  const { id, createdS } = newStamp();
+  const response = emptyResponse(id, createdS, echo, "queued");
   const own = [...headers].filter(([name]) => name.startsWith("x-lloom-"));
   background.add(
     { ...storedOf(response, input), ...(callbackUrl !== undefined && { callbackUrl }) },
@@ -201,8 +202,4 @@ function find(store: ResponseStore, id: string): StoredResponse {
 
 function missing(): never {
   throw new HttpProblem("not_found", "no such response is kept here");
-}
-
-function nowS(): number {
-  return Math.floor(Date.now() / 1000);
 }
