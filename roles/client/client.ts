@@ -9,7 +9,7 @@ import {
   requestConsent,
   type SignedConsent,
 } from "@lloom/core/net";
-import { Allowance, type Amount, type BuyerChannel, type Payer } from "@lloom/core/payments";
+import { Allowance, type BuyerChannel, type Payer } from "@lloom/core/payments";
 import {
   answersOf,
   CHANNEL_PROTOCOL,
@@ -113,7 +113,7 @@ export class LloomClient {
       observations: this.#observations,
       clock,
       means: wallet?.means,
-      maxPrice: this.#maxPrice,
+      maxPrice: wallet?.maxPrice,
     });
     this.#infer = new InferClient({}, {
       clock,
@@ -224,7 +224,7 @@ export class LloomClient {
    */
   complete(request: JsonObject | Uint8Array, options: CompleteOptions = {}): Completion {
     const question = readQuestion(request);
-    const { maxPrice = this.#maxPrice, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+    const { maxPrice = this.#wallet?.maxPrice, timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
     const allowance = maxPrice === undefined ? undefined : new Allowance(maxPrice);
     return new Completion(question, options, {
       clock: this.#peer.clock,
@@ -288,12 +288,6 @@ export class LloomClient {
     await Promise.all(cancelled.map(([over]) => over));
     await this.#infer.stop();
     await this.#peer.stop();
-  }
-
-  /** The most that the wallet pays for one request; without a setting, what it puts into a channel. */
-  get #maxPrice(): Amount | undefined {
-    const funds = this.#wallet?.funds;
-    return funds?.budgets.request ?? funds?.channelDeposit;
   }
 
   #ask(

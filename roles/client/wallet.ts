@@ -91,6 +91,11 @@ export class Wallet {
     this.#chain = chain;
   }
 
+  /** The most that one request may cost: without a limit, what is put into a channel; absent without a chain. */
+  get maxPrice(): Amount | undefined {
+    return this.funds?.budgets.request ?? this.funds?.channelDeposit;
+  }
+
   /**
    * Opens a wallet. Asks the chain only about a token's decimals.
    * @throws {LloomError} `config_invalid` for an amount that the asset cannot hold, or a token that is

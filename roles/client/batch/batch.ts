@@ -12,6 +12,7 @@ import { routingOptions } from "../asking/routing_options.ts";
 import { postCallback } from "../callback.ts";
 import { say } from "../commands/context.ts";
 import type { Flags } from "../flags.ts";
+import { ownersTerms } from "../gateway/ask_options.ts";
 import { NetworkEngine } from "../gateway/network_engine.ts";
 import { type NetworkContext, withNetwork } from "../network.ts";
 import { progressBar, showProgress } from "../progress.ts";
@@ -82,17 +83,11 @@ async function askAll(
   rows: readonly BatchRow[],
   output: BatchOutput,
   { concurrency = CONCURRENCY, priority, output: path }: Flags,
-  { client, wallet: { funds }, config, signal }: NetworkContext,
+  { client, wallet, config, signal }: NetworkContext,
 ): Promise<void> {
   const { tally } = output;
   const engine = new NetworkEngine({
-    terms: {
-      routing: routingOptions(config, priority),
-      ...(funds && {
-        asset: funds.asset,
-        maxPrice: funds.budgets.request ?? funds.channelDeposit,
-      }),
-    },
+    terms: ownersTerms(routingOptions(config, priority), wallet),
     aliases: {},
     defaultModel: undefined,
     maxConcurrent: Infinity, // as many at once as it is asked

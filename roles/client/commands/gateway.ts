@@ -10,6 +10,7 @@ import {
 } from "@lloom/host";
 import { CLIENT_SETTINGS } from "@lloom/host/config";
 import { routingOptions } from "../asking/routing_options.ts";
+import { ownersTerms } from "../gateway/ask_options.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { type NetworkContext, withNetwork } from "../network.ts";
 
@@ -51,22 +52,15 @@ async function serve(
   // Loaded after the settings were found right.
   const { Gateway } = await import("../gateway/gateway.ts");
   const { gateway: settings, storage: { dataDir } } = config;
-  const { funds } = wallet;
   const { hedgeAfterMs, continueBroken } = settings;
   const gateway = await Gateway.start(settings, {
     client,
     dataDir,
-    terms: {
-      routing: {
-        ...routingOptions(config),
-        continueBroken,
-        ...(hedgeAfterMs !== undefined && { hedgeAfterMs }),
-      },
-      ...(funds && {
-        asset: funds.asset,
-        maxPrice: funds.budgets.request ?? funds.channelDeposit,
-      }),
-    },
+    terms: ownersTerms({
+      ...routingOptions(config),
+      continueBroken,
+      ...(hedgeAfterMs !== undefined && { hedgeAfterMs }),
+    }, wallet),
   });
   const { peerId, address } = client.identity;
   printReady({

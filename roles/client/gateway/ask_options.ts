@@ -3,6 +3,7 @@ import { LloomError } from "@lloom/core/errors";
 import { type Amount, type Asset, parseAmount } from "@lloom/core/payments";
 import type { Strategy } from "@lloom/core/routing";
 import type { CompleteOptions } from "../client.ts";
+import type { Wallet } from "../wallet.ts";
 import type { PriceLimit, WishedStrategy, Wishes } from "./wishes.ts";
 
 /** What wishes are read against. */
@@ -13,6 +14,18 @@ export interface OwnersTerms {
   readonly maxPrice?: Amount;
   /** What is paid with; without it only free models are asked. */
   readonly asset?: Asset;
+}
+
+/** What an owner allows whose settings are these, and who pays with this wallet. */
+export function ownersTerms(
+  routing: CompleteOptions,
+  { funds, maxPrice }: Pick<Wallet, "funds" | "maxPrice">,
+): OwnersTerms {
+  return {
+    routing,
+    ...(funds && { asset: funds.asset }),
+    ...(maxPrice !== undefined && { maxPrice }),
+  };
 }
 
 /**
