@@ -20,6 +20,7 @@ import type {
   ClientTimer,
 } from "../session/client_events.ts";
 import { ClientSession } from "../session/client_session.ts";
+import { toldByExecutor } from "../session/told_by_executor.ts";
 import { SALT_BYTES } from "../signing/typed_data.ts";
 import { AnswerQueue } from "./answer_queue.ts";
 import { Content } from "./content.ts";
@@ -111,7 +112,8 @@ export class Asking implements InferAnswer {
   /** Only a whole answer ends in silence. */
   #finishQueue({ response, trailer, cancelled }: Receipt): void {
     if (response.commitment.success) return this.#queue.end();
-    this.#queue.fail(LloomError.from(cancelled ?? trailer.error ?? INCOMPLETE));
+    const told = trailer.error && toldByExecutor(trailer.error);
+    this.#queue.fail(LloomError.from(cancelled ?? told ?? INCOMPLETE));
   }
 
   async #run(): Promise<void> {

@@ -286,6 +286,23 @@ Deno.test("a backend that fails in mid-stream ends in a signed partial receipt, 
   await client.stop();
 });
 
+Deno.test("an executor's failure is never told as one of the client's own", async () => {
+  const { model, client } = setUp();
+  for (const code of ["internal", "budget_exceeded", "config_invalid", "aborted"] as const) {
+    const refused = model.nextRun;
+    const refusal = codeOf(readAll(client.ask(executor, ask())));
+    (await refused).fail(code);
+    assert.equal(await refusal, "backend_failed");
+    const broken = model.nextRun;
+    const reading = codeOf(readAll(client.ask(executor, ask())));
+    const run = await broken;
+    run.say("one");
+    run.end({ code, message: "answer: no" });
+    assert.equal(await reading, "backend_failed");
+  }
+  await client.stop();
+});
+
 Deno.test("a stream cut in mid-answer is an error, never a short success", async () => {
   const { model, client, ends } = setUp();
   const started = model.nextRun;

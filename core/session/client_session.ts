@@ -36,6 +36,7 @@ import type {
 import type { Due } from "./delivery.ts";
 import { Meter } from "./meter.ts";
 import { receiptExcess, receiptFault, type ReceiptSubject } from "./receipt_check.ts";
+import { toldByExecutor } from "./told_by_executor.ts";
 
 type State = "new" | "opening" | "accepted" | "streaming" | "verifying" | "settling" | "over";
 
@@ -134,7 +135,7 @@ export class ClientSession {
         return this.#end([
           ...(frame.error.code === "voucher_invalid" ? this.#disown() : this.#abandon(false)),
           { type: "release" },
-          { type: "fail", error: this.#cancelled ?? frame.error },
+          { type: "fail", error: this.#cancelled ?? toldByExecutor(frame.error) },
         ]);
       case "delta":
         if (this.#state !== "accepted" && this.#state !== "streaming") {
