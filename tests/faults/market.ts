@@ -141,7 +141,7 @@ export class FaultMarket implements AsyncDisposable {
     const executors = Array.from({ length: EXECUTORS }, (_, i) => this.#newExecutor(i));
     this.#executors.push(...executors);
     for (const { identity } of executors) await this.#chain.fund(identity.address, FUNDS);
-    await Promise.all(executors.map((executor) => executor.begin()));
+    await Promise.all(executors.map((executor) => executor.begin(executor.settings)));
     const bootstrapNodes = executors.flatMap(({ multiaddrs }) => multiaddrs);
     for (let i = 0; i < CLIENTS; i++) {
       const client = new FaultyClient({
