@@ -26,5 +26,10 @@ export const BACKGROUND_RETRIES_MS: readonly number[] = [1_000, 5_000, 30_000, 1
 export const MAX_BACKGROUND_WAIT_MS = 600_000;
 /** Responses that one may go on from in a row. */
 export const MAX_CHAIN = 1_000;
+/**
+ * Characters of stored responses that one request may have read: some times the longest request, as
+ * each response repeats what it was asked with. All that is kept would take gigabytes to read.
+ */
+export const MAX_RECALLED_CHARS = 32 << 20;
 /** How long `/health` looks for executors before it tells what is known, in milliseconds. */
 export const HEALTH_SEARCH_MS = 2_000;
