@@ -25,6 +25,7 @@ The devnet is up. A funded client of it, from this checkout:
   ${client} balance
   ${client} history
   ${client} channel list
+  ${client} gateway
   ${client} --help
 
 Or another one, with these variables, and money from the faucet, whose mails are printed here:
