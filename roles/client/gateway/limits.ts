@@ -22,6 +22,8 @@ export const MAX_BACKGROUND_UNFINISHED = 1_000;
 export const MAX_CALLBACK_URL_CHARS = 2_048;
 /** Waits before a background response, or telling somebody of it, is tried again, in milliseconds. */
 export const BACKGROUND_RETRIES_MS: readonly number[] = [1_000, 5_000, 30_000, 120_000];
+/** Processes that may begin to make one background response: what each had delivered of it was paid. */
+export const MAX_BACKGROUND_STARTS = 5;
 /** The longest that a background response waits because an executor asked for it, in milliseconds. */
 export const MAX_BACKGROUND_WAIT_MS = 600_000;
 /** Responses that one may go on from in a row. */

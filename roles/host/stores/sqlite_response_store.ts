@@ -88,13 +88,13 @@ export class SqliteResponseStore {
   /**
    * Keeps a response, in place of one with the same id.
    * @param nowS Unix seconds
-   * @throws {LloomError} `overloaded` if it is still to be made, and nothing that is over can make room
+   * @throws {LloomError} `overloaded` if it is new and to be made, and nothing that is over can make room
    */
   put(stored: StoredResponse, nowS: number): void {
     const { id, previousId, createdS, response, input, job, callbackUrl } = stored;
     const bytes = 2 * (response.length + input.length + (job?.length ?? 0));
     this.#transact(() => {
-      this.#remove(id);
+      const isNew = !this.#remove(id);
       this.#statements.insert.run(
         ...[id, previousId ?? null, createdS, response, input],
         ...[job ?? null, callbackUrl ?? null, bytes],
@@ -102,7 +102,7 @@ export class SqliteResponseStore {
       this.#count++;
       this.#bytes += bytes;
       this.#evict(nowS);
-      if (job !== undefined && this.#bytes > this.#bounds.maxBytes) {
+      if (isNew && job !== undefined && this.#bytes > this.#bounds.maxBytes) {
         const message = "keep response: too much is still to be made";
         throw new LloomError("overloaded", message, { retryAfterMs: FULL_MS });
       }

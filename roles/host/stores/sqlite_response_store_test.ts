@@ -66,7 +66,8 @@ Deno.test("more than fits is not accepted to be made, and nothing is forgotten f
     store.put(stored("second", 2, job(900)), 2);
     assert.equal(store.get("0"), undefined);
     assert.throws(() => store.put(stored("third", 2, job(900)), 2), { code: "overloaded" });
-    // What came of a job is kept in any case.
+    // What was accepted, and what came of it, is kept in any case.
+    store.put(stored("second", 2, job(1900)), 2);
     store.put(stored("first", 2, { response: "x".repeat(6000), callbackUrl: "http://x/" }), 2);
     assert.deepEqual(store.unfinished(), ["first", "second"]);
     store.close();

@@ -10,6 +10,7 @@ import { errorForm } from "../error_forms.ts";
 import {
   BACKGROUND_RETRIES_MS,
   MAX_BACKGROUND_RUNNING,
+  MAX_BACKGROUND_STARTS,
   MAX_BACKGROUND_UNFINISHED,
   MAX_BACKGROUND_WAIT_MS,
 } from "../limits.ts";
@@ -33,6 +34,8 @@ export interface BackgroundJob {
   readonly routing: Routing;
   /** Whether thoughts are to be shown as summaries. */
   readonly summarize: boolean;
+  /** Processes that have begun to make it. @default 0 */
+  readonly starts?: number;
 }
 
 /** What background responses are made with. */
@@ -57,7 +60,8 @@ const PASSING: ReadonlySet<string> = new Set([
 
 /**
  * Makes responses in the background, some at once, the others in their order. One that was accepted is
- * on disk, and is made again after a crash: what an executor had delivered of it by then was paid for.
+ * on disk, and is made again after a crash, some times: what an executor had delivered of it by then was
+ * paid for.
  */
 export class BackgroundResponses {
   readonly #options: Required<BackgroundOptions>;
@@ -126,7 +130,9 @@ export class BackgroundResponses {
       ? response
       : { ...response, status: "cancelled" };
     if (job !== undefined) this.#put({ ...over, response: JSON.stringify(ended) });
-    if (stored.callbackUrl !== undefined) this.#waiting.unshift(id);
+    // Another may have cancelled it at the same time.
+    const isTaken = this.#waiting.includes(id) || this.#running.has(id);
+    if (stored.callbackUrl !== undefined && !isTaken) this.#waiting.unshift(id);
     this.#next();
     return ended;
   }
@@ -157,8 +163,13 @@ export class BackgroundResponses {
   async #run(id: string, signal: AbortSignal): Promise<void> {
     let stored = this.#options.store.get(id);
     if (stored?.job !== undefined) {
-      const { job, ...rest } = stored;
-      const made = await this.#make(responseOf(stored), JSON.parse(job), signal);
+      const { job: text, ...rest } = stored;
+      const job: BackgroundJob = JSON.parse(text);
+      const starts = (job.starts ?? 0) + 1;
+      this.#put({ ...stored, job: JSON.stringify({ ...job, starts }) });
+      const made = starts > MAX_BACKGROUND_STARTS
+        ? givenUp(responseOf(stored), job)
+        : await this.#make(responseOf(stored), job, signal);
       stored = { ...rest, response: JSON.stringify(made) };
       this.#put(stored);
     }
@@ -220,4 +231,12 @@ export class BackgroundResponses {
   #put(stored: StoredResponse): void {
     this.#options.store.put(stored, nowS());
   }
+}
+
+/** A response that may be what its processes ended of. */
+function givenUp(response: ResponseObject, { summarize }: BackgroundJob): ResponseObject {
+  const events = new ResponseEvents(response, summarize);
+  const message = `make response: ${MAX_BACKGROUND_STARTS} processes ended before it did`;
+  events.fail(errorForm(new LloomError("worker_crashed", message)));
+  return events.response;
 }

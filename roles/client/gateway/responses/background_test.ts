@@ -114,6 +114,37 @@ Deno.test("what was accepted is made by the next process, with its routing", asy
   await second.background.stop();
 });
 
+Deno.test("a response that no process lives to make is given up: each asking may have been paid", async () => {
+  const store = new MemoryStore();
+  const asked: number[] = [];
+  let id = "";
+  for (let i = 0; i < 7; i++) {
+    const { client, background, engine } = gatewayOn({ before: [never()] }, { store });
+    if (id === "") id = (await client.responses.create(ASKING)).id;
+    else background.resume();
+    if (i < 5) await store.until(id, () => engine.asks.length === 1 || background.isRunning(id));
+    else await store.until(id, isOver);
+    await background.stop();
+    asked.push(engine.asks.length);
+  }
+  assert.deepEqual(asked, [1, 1, 1, 1, 1, 0, 0]);
+  assert.equal(responseOf(store.get(id)!).status, "failed");
+});
+
+Deno.test("of a response that is cancelled twice at once, somebody is told once", async () => {
+  const store = new MemoryStore();
+  let told = 0;
+  const { client, background } = gatewayOn({ before: [never()] }, {
+    store,
+    tell: () => Promise.resolve(void told++),
+  });
+  const { id } = await client.responses.create(ASKING, TELLING);
+  await Promise.all([client.responses.cancel(id), client.responses.cancel(id)]);
+  await store.until(id, isTold);
+  await background.stop();
+  assert.equal(told, 1);
+});
+
 Deno.test("a cancelled response ends the question, and one that is over stays as it is", async () => {
   const store = new MemoryStore();
   const { client, engine, background } = gatewayOn({ before: [never()] }, {
