@@ -59,8 +59,10 @@ export async function soakGateway(minutes: number): Promise<SoakResult> {
         const asks = [askStreamed(place, question), askWhole(place, question)];
         return Array.from({ length: AT_ONCE }, () => loop(asks));
       });
+      const { backend } = free.pids;
       const pids = Object.entries(ways).flatMap(([way, { pids }]) =>
-        Object.entries(pids).map(([name, pid]) => [`${name}, ${way}`, pid] as const)
+        Object.entries(pids).filter(([, pid]) => pid !== backend)
+          .map(([name, pid]) => [`${name}, ${way}`, pid] as const)
       );
       const looks = new Map(pids.map(([name]) => [name, [] as number[]]));
       const timer = setInterval(() => {
