@@ -178,7 +178,10 @@ test("--async has the gateway ask, and `status` tells how it is, in words and wi
   const config = `[gateway]\nport = ${new URL(url).port}\n`;
   await Deno.writeTextFile(join(directory, "config.toml"), config);
   await using listener = listen();
-  const accepted = await network.run(...ask, "--callback-url", listener.url);
+  // The question and the gateway's key are for this machine alone.
+  const env = { HTTP_PROXY: "http://127.0.0.1:1" };
+  const accepted = await network.command([...ask, "--callback-url", listener.url], {}, { env })
+    .ended;
   assert.equal(accepted.code, 0, accepted.stderr);
   const id = accepted.stdout.trimEnd();
   assert.match(id, /^resp_\w+$/);

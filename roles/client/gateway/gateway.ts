@@ -7,6 +7,7 @@ import { SqliteResponseCache, SqliteResponseStore } from "@lloom/host/stores";
 import { getLogger } from "@logtape/logtape";
 import { join } from "node:path";
 import type { LloomClient } from "../client.ts";
+import { hostInUrl } from "../gateway_http.ts";
 import { createApp } from "./app.ts";
 import type { OwnersTerms } from "./ask_options.ts";
 import { cacheSettings, CachingEngine } from "./caching_engine.ts";
@@ -106,7 +107,7 @@ export class Gateway {
         admit: (request) => app.admit(request),
         tooLarge: (request) => app.tooLarge(request),
       }, (request) => app.handle(request));
-      const url = `http://${host.includes(":") ? `[${host}]` : host}:${server.port}`;
+      const url = `http://${hostInUrl(host)}:${server.port}`;
       background.resume();
       return new Gateway(url, server, network, background, stores);
     } catch (error) {

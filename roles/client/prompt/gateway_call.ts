@@ -5,6 +5,7 @@ import { UsageError } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
 import { routingOptions } from "../asking/routing_options.ts";
 import type { Flags } from "../flags.ts";
+import { callGateway, type GatewayCall, gatewayUrl } from "../gateway_http.ts";
 import type { PromptRequest } from "./prompt_request.ts";
 
 /** A gateway on this machine takes a request, or tells of one, at once. */
@@ -22,7 +23,7 @@ export async function askGateway(
   signal: AbortSignal,
 ): Promise<JsonObject> {
   const { model, prompt, systemPrompt, temperature, maxTokens } = request;
-  return await callGateway(config, "/v1/responses", signal, {
+  return await call(config, "/v1/responses", signal, {
     method: "POST",
     headers: {
       "content-type": "application/json",
@@ -49,26 +50,26 @@ export async function findResponse(
   config: ClientConfig,
   signal: AbortSignal,
 ): Promise<JsonObject> {
-  return await callGateway(config, `/v1/responses/${encodeURIComponent(id)}`, signal, {});
+  return await call(config, `/v1/responses/${encodeURIComponent(id)}`, signal, {});
 }
 
-async function callGateway(
+async function call(
   { gateway: { host, port, apiKeys: [key] } }: ClientConfig,
   path: string,
   signal: AbortSignal,
-  { headers, ...request }: { method?: string; headers?: Record<string, string>; body?: string },
+  request: GatewayCall,
 ): Promise<JsonObject> {
-  const address = `http://${reachable(host)}:${port}`;
-  let response: Response;
+  const address = gatewayUrl(host, port);
+  const authorization = key === undefined ? {} : { authorization: `Bearer ${key}` };
+  const headers = { ...request.headers, ...authorization };
+  const within = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
+  let status: number;
   let answer: unknown;
   try {
-    response = await fetch(address + path, {
-      ...request,
-      headers: { ...headers, ...(key !== undefined && { authorization: `Bearer ${key}` }) },
-      redirect: "error",
-      signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
-    });
-    answer = parseJson(await response.bytes(), MAX_RESPONSE_BYTES);
+    const url = address + path;
+    const reply = await callGateway(url, { ...request, headers }, MAX_RESPONSE_BYTES, within);
+    status = reply.status;
+    answer = parseJson(reply.body, MAX_RESPONSE_BYTES);
   } catch (cause) {
     signal.throwIfAborted();
     throw new LloomError(
@@ -78,15 +79,8 @@ async function callGateway(
       { cause },
     );
   }
-  if (response.ok && isJsonObject(answer)) return answer;
-  throw failureOf(response.status, answer);
-}
-
-/** Where a server can be reached from here that listens on all addresses. */
-function reachable(host: string): string {
-  if (host === "0.0.0.0") return "127.0.0.1";
-  if (host === "::") return "[::1]";
-  return host.includes(":") ? `[${host}]` : host;
+  if (status >= 200 && status < 300 && isJsonObject(answer)) return answer;
+  throw failureOf(status, answer);
 }
 
 function failureOf(status: number, answer: unknown): Error {
