@@ -154,7 +154,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
       const candidates = await this.#choices(question);
       const { spoken, failed } = await race(candidates.filter((one) => backoff.mayAsk(one)), {
         ask: (candidate) => this.#ask(candidate, question),
-        isWorthAnother: (error) => this.#mayAskAgain(error),
+        isWorthAnother: () => this.#mayAskAgain(),
         hedgeAfterMs,
         clock,
         onFailover,
@@ -168,7 +168,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
         backoff.failed(candidate, error);
       }
       const last = failures.at(-1);
-      if (last !== undefined && !this.#mayAskAgain(last)) throw last;
+      if (last !== undefined && !this.#mayAskAgain()) throw last;
       const delayMs = backoff.nextRound();
       if (delayMs === undefined || delayMs > this.#leftMs() - MIN_LEFT_MS) {
         throw allFailed(failures);
@@ -215,7 +215,7 @@ export class Completion implements AsyncIterable<ChatChunk> {
     const { continueBroken = false, allowFallbacks = true } = this.#options;
     const { request } = this.#question;
     if (!continueBroken || !allowFallbacks || requestHash === undefined) return undefined;
-    if (!asksForText(request) || !isHonestBreak(error) || !this.#mayAskAgain(error)) {
+    if (!asksForText(request) || !isHonestBreak(error) || !this.#mayAskAgain()) {
       return undefined;
     }
     const texts = this.#asked.filter(({ delivers }) => delivers)
@@ -225,10 +225,12 @@ export class Completion implements AsyncIterable<ChatChunk> {
     return continuationOf(request, { text: texts.join(""), tokens, requestHash });
   }
 
-  /** Whether anybody may be asked after a failure. */
-  #mayAskAgain({ code }: LloomError): boolean {
-    return !this.#options.signal?.aborted && this.#leftMs() > MIN_LEFT_MS &&
-      code !== "request_invalid";
+  /**
+   * Whether anybody may be asked after a failure. Whatever an executor says of the request is its word
+   * alone: here it was read, and found to be one.
+   */
+  #mayAskAgain(): boolean {
+    return !this.#options.signal?.aborted && this.#leftMs() > MIN_LEFT_MS;
   }
 
   /** All executors share the time. It begins when the first is asked. */

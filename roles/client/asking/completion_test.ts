@@ -52,6 +52,18 @@ Deno.test("a part that broke is proven all the same, where its executor signed f
   });
 });
 
+Deno.test("one executor's word that a request is none ends nothing: others are asked", async () => {
+  const executors = new ScriptedExecutors("a", "b");
+  const text = textIn(executors.complete(CHAT));
+  (await executors.next()).fail("request_invalid");
+  (await executors.next()).say("hello").end({ tokens: 1, promptTokens: 5 });
+  assert.equal(await text, "hello");
+  const all = textIn(executors.complete(CHAT));
+  (await executors.next()).fail("request_invalid");
+  (await executors.next()).fail("request_invalid");
+  await assert.rejects(all, { code: "request_invalid" });
+});
+
 Deno.test("where all fail, the last one's error is the caller's", async () => {
   const executors = new ScriptedExecutors("a", "b");
   const completion = executors.complete(CHAT);
