@@ -22,6 +22,20 @@ export async function readInput(path: string, maxBytes: number): Promise<Uint8Ar
   }
 }
 
+/**
+ * The text of a file, or of standard input for `-`.
+ * @throws {UsageError} as {@linkcode readInput}, or if it is not UTF-8
+ */
+export async function readTextInput(path: string, maxBytes: number): Promise<string> {
+  const bytes = await readInput(path, maxBytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (cause) {
+    const what = path === "-" ? "standard input" : path;
+    throw new UsageError(`read ${what}: it is not UTF-8`, { cause });
+  }
+}
+
 async function readAll(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
   maxBytes: number,

@@ -5,7 +5,7 @@ import {
   print,
   printableJson,
   printError,
-  readInput,
+  readTextInput,
 } from "@lloom/host";
 import type { ClientConfig } from "@lloom/host/config";
 import { routingOptions } from "../asking/routing_options.ts";
@@ -51,7 +51,10 @@ export async function runBatch(
   signal: AbortSignal,
 ): Promise<void> {
   const { batch = "-", output: path, callbackUrl } = flags;
-  const rows = readBatch(await readInput(batch, MAX_BATCH_BYTES), context.config.client.defaults);
+  const rows = readBatch(
+    await readTextInput(batch, MAX_BATCH_BYTES),
+    context.config.client.defaults,
+  );
   using output = new BatchOutput(path, rows);
   const left = rows.filter((row) => !output.has(row));
   const summary = (): BatchSummary => {

@@ -39,8 +39,7 @@ export interface BatchRow {
  * with `messages`, or a row of an OpenAI batch (`custom_id`, `method`, `url`, `body`).
  * @throws {UsageError} naming the first place where it is something else
  */
-export function readBatch(bytes: Uint8Array, defaults: BatchDefaults): readonly BatchRow[] {
-  const text = decode(bytes);
+export function readBatch(text: string, defaults: BatchDefaults): readonly BatchRow[] {
   const values = text.trimStart().startsWith("[") ? readList(text) : readLines(text);
   const seen = new Map<string, string>();
   const rows = values.map(({ value, place }, index) => {
@@ -117,14 +116,6 @@ function withDefaults(
     ...(!isLimited && { max_tokens: maxTokens }),
     ...body,
   };
-}
-
-function decode(bytes: Uint8Array): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new UsageError("read batch: it is not UTF-8", { cause });
-  }
 }
 
 function parse(text: string, place: string): unknown {

@@ -10,7 +10,7 @@ const DEFAULTS: BatchDefaults = {
 };
 
 function read(text: string, defaults: BatchDefaults = DEFAULTS): readonly BatchRow[] {
-  return readBatch(new TextEncoder().encode(text), defaults);
+  return readBatch(text, defaults);
 }
 
 const PROMPT = { prompt: "Hi" };
@@ -58,7 +58,6 @@ Deno.test("what is no batch is refused before anything is asked, with its place"
     assert.throws(() => read(text), { name: "UsageError", message }, text);
   }
   assert.throws(() => read(`{"prompt":"a"}`, { maxTokens: 1 }), /line 1: it names no model/);
-  assert.throws(() => readBatch(Uint8Array.of(0xff), DEFAULTS), /UTF-8/);
 });
 
 Deno.test("any input is read or refused as wrong usage", () => {

@@ -5,7 +5,7 @@ import { readBatch } from "./batch_input.ts";
 import { BatchOutput, type OutputRow } from "./batch_output.ts";
 
 const ROWS = readBatch(
-  new TextEncoder().encode(`{"prompt":"a"}\n{"prompt":"b"}\n{"prompt":"c"}`),
+  `{"prompt":"a"}\n{"prompt":"b"}\n{"prompt":"c"}`,
   { model: "m", maxTokens: 1 },
 );
 

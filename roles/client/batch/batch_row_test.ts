@@ -5,7 +5,7 @@ import { readBatch } from "./batch_input.ts";
 import { askRow } from "./batch_row.ts";
 
 const [ROW] = readBatch(
-  new TextEncoder().encode(JSON.stringify({
+  JSON.stringify({
     custom_id: "a",
     body: {
       model: "m",
@@ -14,7 +14,7 @@ const [ROW] = readBatch(
       stream_options: { include_usage: true },
       provider: { ignore: ["0x" + "ab".repeat(20)] },
     },
-  })),
+  }),
   { maxTokens: 5 },
 );
 const { signal } = new AbortController();

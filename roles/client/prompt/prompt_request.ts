@@ -1,7 +1,7 @@
 /** One prompt, from the command line to a chat request. @module */
 import { LloomError } from "@lloom/core/errors";
 import type { JsonObject } from "@lloom/core/protocol";
-import { readInput, UsageError } from "@lloom/host";
+import { readTextInput, UsageError } from "@lloom/host";
 import type { RequestDefaults } from "@lloom/host/config";
 
 /** Longest prompt on standard input: what fits into one request, with some room for the rest. */
@@ -63,13 +63,7 @@ export function chatRequest(request: PromptRequest): JsonObject {
  */
 export async function readPrompt(flag: string | undefined): Promise<string> {
   if (flag !== undefined && flag !== "-") return flag;
-  const bytes = await readInput("-", MAX_PROMPT_BYTES);
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (cause) {
-    throw new UsageError("read prompt: standard input is not UTF-8", { cause });
-  }
+  const text = await readTextInput("-", MAX_PROMPT_BYTES);
   const prompt = text.replace(/(?:\r?\n)+$/, "");
   if (prompt !== "") return prompt;
   throw new UsageError(
