@@ -8,7 +8,7 @@ import { type PaymentChain, shortId, systemClock } from "@lloom/host";
 import type { BlockchainConfig } from "@lloom/host/config";
 import type { Funds, Wallet } from "../wallet.ts";
 import { failed, ok, type Outcome, skipped, warning } from "./check.ts";
-import { inWords } from "./local_checks.ts";
+import { inWords } from "./time_span.ts";
 
 /** A chain whose newest block is older has come to a stand, or the endpoint lags behind it. */
 const OLD_HEAD_MS = 600_000;

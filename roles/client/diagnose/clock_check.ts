@@ -1,8 +1,8 @@
 /** Whether this machine's clock agrees with those of others. @module */
 import { MAX_CLOCK_SKEW_S } from "@lloom/core/protocol";
 import { failed, ok, type Outcome, skipped, warning } from "./check.ts";
-import { inWords } from "./local_checks.ts";
 import { type AskedPeer, median } from "./network_probe.ts";
+import { inWords } from "./time_span.ts";
 
 const ALLOWED_MS = MAX_CLOCK_SKEW_S * 1000;
 const REMEDY = "set the clock, and let it be set by itself: `timedatectl set-ntp true` on Linux";

@@ -12,6 +12,7 @@ import {
 import type { ClientConfig } from "@lloom/host/config";
 import type { Wallet } from "../wallet.ts";
 import { failed, ok, type Outcome, skipped, warning } from "./check.ts";
+import { inWords } from "./time_span.ts";
 
 /** What a client cannot do without. */
 const NEEDED: readonly Deno.PermissionDescriptor[] = [{ name: "net" }];
@@ -89,14 +90,4 @@ export async function checkLedger(
     ? "no request yet"
     : `last asked ${inWords(Date.now() - newest.startedMs)} ago`;
   return ok(`${path} can be read: ${last}, ${channels} channels`);
-}
-
-/** A time span in its largest unit. */
-export function inWords(ms: number): string {
-  const seconds = Math.max(0, Math.round(ms / 1000));
-  const units = [["days", 86_400], ["hours", 3_600], ["minutes", 60]] as const;
-  for (const [unit, length] of units) {
-    if (seconds >= 2 * length) return `${Math.floor(seconds / length)} ${unit}`;
-  }
-  return `${seconds} seconds`;
 }
