@@ -111,7 +111,10 @@ Deno.test("the gateway", PROCESS_TEST, async (t) => {
     assert.equal(await status("host: rebound.example", json, key), 403);
     assert.equal(await status(host, json, key, "origin: https://evil.example"), 403);
     assert.equal(await status(host, key, "content-type: text/plain"), 415);
-    assert.equal(await place.statusOf(["GET /nowhere HTTP/1.1", host]), 404);
+    const spelt = "POST /%76%31/chat/completions HTTP/1.1";
+    assert.equal(await place.statusOf([spelt, host, json], body), 401);
+    assert.equal(await place.statusOf(["GET /nowhere HTTP/1.1", host]), 401);
+    assert.equal(await place.statusOf(["GET /nowhere HTTP/1.1", host, key]), 404);
     assert.equal(backend.requests.length, asked);
   });
 
