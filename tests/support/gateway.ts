@@ -22,8 +22,10 @@ export const PAID_MODEL = "paid-model";
 
 /** Base units for 1,000,000 tokens of prompt, and of answer. */
 export const PRICES = { inbound: parseEther("0.5"), outbound: parseEther("2") } as const;
-/** What a request may cost at most: some 500 tokens. */
+/** What a request may cost, in whole units of the asset. */
 export const MAX_PRICE = "0.001";
+/** What all requests of an hour may cost. */
+export const BUDGET = "0.002";
 /** Tokens of an answer that are delivered before they are paid. */
 export const STEP_TOKENS = 8;
 
@@ -86,7 +88,7 @@ export class GatewayPlace implements AsyncDisposable {
       `${await network.directory("client")}/config.toml`,
       settings.join("\n"),
     );
-    const limits = chain === undefined ? [] : ["--max-price", MAX_PRICE];
+    const limits = chain === undefined ? [] : ["--max-price", MAX_PRICE, "--budget-hour", BUDGET];
     const args = ["gateway", "--port", "0", "--format", "json", ...limits];
     const gateway = network.command(args, {}, { env: { LLOOM_GATEWAY_KEYS: KEY } });
     const [{ url, address }, ableRole, plainRole] = await Promise.all([
@@ -165,19 +167,6 @@ export function hangingUp(
     console.log(`${what}: the server's request ended ${request.abortedAt! - at} ms later`);
     return request;
   });
-}
-
-/** Refuses each conversation once, with a status that says when to come back. */
-export function busyOnce(mock: MockLlmServer, status: 429 | 503): MockLlmOptions {
-  const seen = new Set<string>();
-  return {
-    failure: (number) => {
-      const key = JSON.stringify(mock.requests[number]!.body.messages);
-      if (seen.has(key)) return undefined;
-      seen.add(key);
-      return { kind: "status", status, retryAfter: "1" };
-    },
-  };
 }
 
 /** The picture of one point, as a `data:` URL. */

@@ -8,6 +8,7 @@ import { APICallError, generateText, streamText } from "ai";
 import assert from "node:assert/strict";
 import OpenAI from "openai";
 import {
+  behaving,
   type GatewayPlace,
   type GatewayTests,
   hangingUp,
@@ -29,6 +30,8 @@ const ASKING = {
 };
 /** More than the gateway's limit allows. */
 const DEAR_TOKENS = 10_000;
+/** Answers that the tests before the last let come to their end. */
+const ANSWERED = 7;
 /** How much of an answer its reader waits for. */
 const READ_TOKENS = 3 * STEP_TOKENS;
 
@@ -119,6 +122,30 @@ export const moneyTests: GatewayTests = {
     assert.equal(place.shared.plain.requests.length, asked);
   },
 
+  async "requests under way count in full against the hour's budget: the third is refused"(place) {
+    const { shared: { plain } } = place;
+    const openai = openaiClient(place);
+    const gate = Promise.withResolvers<void>();
+    // Each may cost more than a third of the budget, with the template that its prompt may be put into.
+    await behaving(plain, { gate: gate.promise }, async () => {
+      const answers = [];
+      for (let i = 0; i < 2; i++) {
+        const asked = plain.nextRequest();
+        const answer = openai.chat.completions.create(ASKING);
+        answers.push(answer);
+        await Promise.race([asked, answer]);
+      }
+      await assert.rejects(
+        openai.chat.completions.create(ASKING),
+        (error) =>
+          error instanceof OpenAI.APIError && error.status === 402 && /budget/.test(error.message),
+      );
+      gate.resolve();
+      await Promise.all(answers);
+    });
+    await openai.chat.completions.create(ASKING);
+  },
+
   async "what was delivered to clients that hung up is paid, and both sides and the chain agree"(
     place,
   ) {
@@ -139,7 +166,7 @@ export const moneyTests: GatewayTests = {
       await network.directory("client"),
       plain.dataDir,
     );
-    assert.equal(purchases.length, 4 + cancelled.length);
+    assert.equal(purchases.length, ANSWERED + cancelled.length);
     assert.deepEqual(
       purchases.map(({ request, cost }) => [request?.requestHash, cost]),
       sales.map(({ requestHash, cost }) => [requestHash, cost]),

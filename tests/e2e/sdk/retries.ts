@@ -1,47 +1,57 @@
 /** Official clients that come back when they are told to. @module */
 import { generateText } from "ai";
 import assert from "node:assert/strict";
-import { behaving, busyOnce, type GatewayTests, MODEL } from "../../support/gateway.ts";
-import { mockText } from "../../support/mock_llm_server.ts";
+import { behaving, type GatewayTests, MODEL } from "../../support/gateway.ts";
+import { type MockFailure, type MockLlmServer, mockText } from "../../support/mock_llm_server.ts";
 import { aiProviders } from "./ai_sdk.ts";
 import { anthropicClient, ASKING_ANTHROPIC } from "./anthropic.ts";
 import { openaiClient } from "./openai.ts";
 
+const CLIENTS = ["openai", "anthropic", "ai"] as const;
+/** Too many requests, and a server that is not available for a while. */
+const STATUSES = [429, 503] as const;
+
+const user = (content: string) => [{ role: "user" as const, content }];
+
 /** See the module. */
 export const retryTests: GatewayTests = {
   async "where a server is busy they come back once, not before the time that it told"(place) {
-    const user = (content: string) => [{ role: "user" as const, content }];
-    const ask = {
-      openai: () =>
-        openaiClient(place, { maxRetries: 1 }).chat.completions.create({
-          model: MODEL,
-          messages: user("openai"),
-        }),
-      anthropic: () =>
-        anthropicClient(place, { maxRetries: 1 }).messages.create({
-          ...ASKING_ANTHROPIC,
-          messages: user("anthropic"),
-        }),
-      ai: () =>
-        generateText({
-          model: aiProviders(place).chat(MODEL),
-          messages: user("ai"),
-          maxRetries: 1,
-        }),
+    const openai = openaiClient(place, { maxRetries: 1 });
+    const anthropic = anthropicClient(place, { maxRetries: 1 });
+    const model = aiProviders(place).chat(MODEL);
+    const ask: Record<typeof CLIENTS[number], (messages: ReturnType<typeof user>) => unknown> = {
+      openai: (messages) => openai.chat.completions.create({ model: MODEL, messages }),
+      anthropic: (messages) => anthropic.messages.create({ ...ASKING_ANTHROPIC, messages }),
+      ai: (messages) => generateText({ model, messages, maxRetries: 1 }),
     };
+    const asked = CLIENTS.flatMap((name) =>
+      STATUSES.map((status) => ({ name, messages: user(`${name} after ${status}`) }))
+    );
     const before = place.vllm.requests.length;
-    await behaving(place.vllm, busyOnce(place.vllm, 429), async () => {
-      for (const answer of await Promise.all(Object.values(ask).map((one) => one()))) {
-        assert.ok(JSON.stringify(answer).includes(mockText(16)));
-      }
-    });
-    const requests = place.vllm.requests.slice(before);
-    for (const name of Object.keys(ask)) {
-      const [first, second, ...others] = requests.filter(({ body }) =>
-        JSON.stringify(body.messages) === JSON.stringify(user(name))
-      );
-      assert.equal(others.length, 0, name);
-      assert.ok(second!.receivedAt - first!.receivedAt >= 1000, name);
+    const answers = await behaving(
+      place.vllm,
+      { failure: busyOnce(place.vllm) },
+      () => Promise.all(asked.map(({ name, messages }) => ask[name](messages))),
+    );
+    for (const answer of answers) assert.ok(JSON.stringify(answer).includes(mockText(16)));
+    for (const { messages } of asked) {
+      const said = JSON.stringify(messages);
+      const [first, second, ...others] = place.vllm.requests.slice(before)
+        .filter(({ body }) => JSON.stringify(body.messages) === said);
+      assert.equal(others.length, 0, said);
+      assert.ok(second!.receivedAt - first!.receivedAt >= 1000, said);
     }
   },
 };
+
+/** Refuses each conversation once, with the status that it names, for a second. */
+function busyOnce(mock: MockLlmServer): (request: number) => MockFailure | undefined {
+  const seen = new Set<string>();
+  return (number) => {
+    const said = JSON.stringify(mock.requests[number]!.body.messages);
+    if (seen.has(said)) return undefined;
+    seen.add(said);
+    const status = STATUSES.find((status) => said.includes(`${status}`))!;
+    return { kind: "status", status, retryAfter: "1" };
+  };
+}
