@@ -23,7 +23,7 @@ export async function printModels(
   if (models.length === 0) {
     throw new LloomError(
       "no_executor",
-      "discover models: no executor has announced itself here yet",
+      "discover models: no executor has announced itself here yet; `diagnose` looks why",
     );
   }
   if (format === "json") {
