@@ -9,7 +9,7 @@ import { anthropicTests } from "./sdk/anthropic.ts";
 import { moneyTests } from "./sdk/money.ts";
 import { openaiTests } from "./sdk/openai.ts";
 import { responsesTests } from "./sdk/responses.ts";
-import { retryTests } from "./sdk/retries.ts";
+import { troubledServerTests } from "./sdk/troubled_servers.ts";
 import { askForUnknown, checkNotFound } from "./sdk/unknown_model.ts";
 
 const CLIENTS = {
@@ -17,7 +17,7 @@ const CLIENTS = {
   responses: responsesTests,
   anthropic: anthropicTests,
   ai: aiSdkTests,
-  all: retryTests,
+  all: troubledServerTests,
 };
 
 Deno.test("the gateway serves official clients", PROCESS_TEST, async (t) => {

@@ -37,7 +37,7 @@ export function aiProviders(
   { url }: GatewayPlace,
   headers: Record<string, string> = {},
   apiKey = KEY,
-): Record<"chat" | "responses" | "messages", Provider> {
+): Record<"compatible" | "chat" | "responses" | "messages", Provider> {
   const options = { baseURL: `${url}/v1`, apiKey, headers };
   const compatible = createOpenAICompatible({
     ...options,
@@ -48,7 +48,8 @@ export function aiProviders(
   const openai = createOpenAI(options);
   const anthropic = createAnthropic(options);
   return {
-    chat: (model) => compatible(model),
+    compatible: (model) => compatible(model),
+    chat: (model) => openai.chat(model),
     responses: (model) => openai.responses(model),
     messages: (model) => anthropic(model),
   };
@@ -124,12 +125,12 @@ export const aiSdkTests: GatewayTests = {
 
   async "a schema goes only to who keeps to it, and a picture to who sees it"(place) {
     const { able, plain, shared } = place;
-    const { chat, responses } = aiProviders(place, { "X-Lloom-Prefer": plain.peerId });
+    const { compatible, chat, responses } = aiProviders(place, { "X-Lloom-Prefer": plain.peerId });
     await behaving(
       shared.able,
       { text: '{"city":"Köln"}' },
       () =>
-        each({ chat, responses }, async (provider, name) => {
+        each({ compatible, chat, responses }, async (provider, name) => {
           const { output, response } = await generateText({
             model: provider(SHARED_MODEL),
             messages: [{

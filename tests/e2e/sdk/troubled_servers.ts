@@ -1,7 +1,9 @@
-/** Official clients that come back when they are told to. @module */
-import { generateText } from "ai";
+/** Official clients whose model's server is busy, or down. @module */
+import Anthropic from "@anthropic-ai/sdk";
+import { APICallError, generateText } from "ai";
 import assert from "node:assert/strict";
-import { behaving, type GatewayTests, MODEL } from "../../support/gateway.ts";
+import OpenAI from "openai";
+import { behaving, type GatewayTests, MODEL, OLLAMA_MODEL } from "../../support/gateway.ts";
 import { type MockFailure, type MockLlmServer, mockText } from "../../support/mock_llm_server.ts";
 import { aiProviders } from "./ai_sdk.ts";
 import { anthropicClient, ASKING_ANTHROPIC } from "./anthropic.ts";
@@ -14,7 +16,7 @@ const STATUSES = [429, 503] as const;
 const user = (content: string) => [{ role: "user" as const, content }];
 
 /** See the module. */
-export const retryTests: GatewayTests = {
+export const troubledServerTests: GatewayTests = {
   async "where a server is busy they come back once, not before the time that it told"(place) {
     const openai = openaiClient(place, { maxRetries: 1 });
     const anthropic = anthropicClient(place, { maxRetries: 1 });
@@ -42,7 +44,30 @@ export const retryTests: GatewayTests = {
       assert.ok(second!.receivedAt - first!.receivedAt >= 1000, said);
     }
   },
+
+  async "a server that is down is told as such"(place) {
+    await place.ollama.stop();
+    const messages = user("Hello!");
+    const model = OLLAMA_MODEL;
+    await assert.rejects(
+      openaiClient(place).chat.completions.create({ model, messages }),
+      (error) => error instanceof OpenAI.APIError && isDown(error.status),
+    );
+    await assert.rejects(
+      anthropicClient(place).messages.create({ ...ASKING_ANTHROPIC, model }),
+      (error) => error instanceof Anthropic.APIError && isDown(error.status),
+    );
+    await assert.rejects(
+      generateText({ model: aiProviders(place).compatible(model), messages, maxRetries: 0 }),
+      (error) => APICallError.isInstance(error) && isDown(error.statusCode),
+    );
+  },
 };
+
+/** The executor could not reach it, or has said meanwhile that it offers the model no more. */
+function isDown(status: number | undefined): boolean {
+  return status === 502 || status === 503;
+}
 
 /** Refuses each conversation once, with the status that it names, for a second. */
 function busyOnce(mock: MockLlmServer): (request: number) => MockFailure | undefined {
