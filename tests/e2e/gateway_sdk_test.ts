@@ -2,7 +2,7 @@
  * The official clients, unmodified, against a gateway over a network of processes: OpenAI's,
  * Anthropic's and Vercel's. They share one network, since to start one takes longer than all of them.
  */
-import { GatewayPlace } from "../support/gateway.ts";
+import { openGatewayPlace } from "../support/gateway.ts";
 import { PROCESS_TEST } from "../support/network.ts";
 import { aiSdkTests } from "./sdk/ai_sdk.ts";
 import { anthropicTests } from "./sdk/anthropic.ts";
@@ -21,7 +21,7 @@ const CLIENTS = {
 };
 
 Deno.test("the gateway serves official clients", PROCESS_TEST, async (t) => {
-  await using place = await GatewayPlace.open();
+  await using place = await openGatewayPlace();
   const unknown = askForUnknown(place);
   for (const [client, tests] of Object.entries(CLIENTS)) {
     for (const [name, test] of Object.entries(tests)) {

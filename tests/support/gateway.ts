@@ -30,99 +30,101 @@ export const BUDGET = "0.002";
 export const STEP_TOKENS = 8;
 
 /** See the module. */
-export class GatewayPlace implements AsyncDisposable {
-  private constructor(
-    readonly network: Network,
-    readonly gateway: Child,
-    /** Without a final slash. */
-    readonly url: string,
-    /** Reads images, keeps to schemas, calls tools, makes vectors. */
-    readonly able: RunningRole,
-    /** Offers {@linkcode SHARED_MODEL} too, of which it knows no more than that it writes. */
-    readonly plain: RunningRole,
-    /** Behind {@linkcode MODEL} and {@linkcode EMBEDDING_MODEL}. */
-    readonly vllm: MockLlmServer,
-    /** Behind {@linkcode OLLAMA_MODEL}. */
-    readonly ollama: MockLlmServer,
-    /** Behind {@linkcode SHARED_MODEL}: the able one, and the other, which serves {@linkcode PAID_MODEL} too. */
-    readonly shared: { readonly able: MockLlmServer; readonly plain: MockLlmServer },
-    /** Absent on a machine without anvil. */
-    readonly chain: PaymentChain | undefined,
-  ) {}
+export interface GatewayPlace extends AsyncDisposable {
+  readonly network: Network;
+  readonly gateway: Child;
+  /** Without a final slash. */
+  readonly url: string;
+  /** Reads images, keeps to schemas, calls tools, makes vectors. */
+  readonly able: RunningRole;
+  /** Offers {@linkcode SHARED_MODEL} too, of which it knows no more than that it writes. */
+  readonly plain: RunningRole;
+  /** Behind {@linkcode MODEL} and {@linkcode EMBEDDING_MODEL}. */
+  readonly vllm: MockLlmServer;
+  /** Behind {@linkcode OLLAMA_MODEL}. */
+  readonly ollama: MockLlmServer;
+  /** Behind {@linkcode SHARED_MODEL}, at each executor; the plain one has {@linkcode PAID_MODEL} too. */
+  readonly shared: { readonly able: MockLlmServer; readonly plain: MockLlmServer };
+  /** Absent on a machine without anvil: there, nothing has a price. */
+  readonly chain: PaymentChain | undefined;
+}
 
-  /** Starts everything. */
-  static async open(): Promise<GatewayPlace> {
-    const [network, chain] = await Promise.all([Network.open(), PaymentChain.start()]);
-    try {
-      return await GatewayPlace.#start(network, chain);
-    } catch (error) {
-      await network[Symbol.asyncDispose]();
-      await chain?.[Symbol.asyncDispose]();
-      throw error;
-    }
+/** Starts everything. */
+export async function openGatewayPlace(): Promise<GatewayPlace> {
+  await using stack = new AsyncDisposableStack();
+  const chain = await PaymentChain.start();
+  if (chain !== undefined) stack.use(chain);
+  const network = stack.use(await Network.open());
+  const shared = {
+    able: network.mock({ dialect: "llamacpp", models: [SHARED_MODEL] }),
+    plain: network.mock({ models: [SHARED_MODEL, PAID_MODEL] }),
+  };
+  const embeddingModels = [EMBEDDING_MODEL];
+  const vllm = network.mock({ dialect: "vllm", models: [MODEL], embeddingModels });
+  const ollama = network.mock({ dialect: "ollama", models: [OLLAMA_MODEL] });
+  const [{ gateway, url, address }, able, plain] = await Promise.all([
+    startGateway(network, chain),
+    network.executor({
+      backends: [shared.able, vllm],
+      backend: 'features = ["tools", "parallel_tools"]',
+    }),
+    network.executor({ backends: [shared.plain, ollama], config: pricing(chain) }),
+  ]);
+  for (const account of [address, plain.ready.address] as Address[]) {
+    await chain?.rpc.setBalance({ address: account, value: parseEther("10") });
   }
+  const everything = stack.move();
+  return {
+    ...{ network, gateway, url, able, plain, vllm, ollama, shared, chain },
+    [Symbol.asyncDispose]: () => everything.disposeAsync(),
+  };
+}
 
-  static async #start(
-    network: Network,
-    chain: PaymentChain | undefined,
-  ): Promise<GatewayPlace> {
-    const able = network.mock({ dialect: "llamacpp", models: [SHARED_MODEL] });
-    const vllm = network.mock({
-      dialect: "vllm",
-      models: [MODEL],
-      embeddingModels: [EMBEDDING_MODEL],
-    });
-    const plain = network.mock({ models: [SHARED_MODEL, PAID_MODEL] });
-    const ollama = network.mock({ dialect: "ollama", models: [OLLAMA_MODEL] });
-    const blockchain = chain === undefined ? [] : [
-      "[blockchain]",
-      `rpc_urls = ["${chain.rpcUrl}"]`,
-      "chain_id = 31337",
-      // Anvil makes no block without a transaction.
-      "confirmations = 1",
-      "poll_ms = 50",
-    ];
-    // Whoever fails is asked again by the SDKs, if at all.
-    const settings = [...blockchain, "[client.retry]", "max_attempts = 1"];
-    await Deno.writeTextFile(
-      `${await network.directory("client")}/config.toml`,
-      settings.join("\n"),
-    );
-    const limits = chain === undefined ? [] : ["--max-price", MAX_PRICE, "--budget-hour", BUDGET];
-    const args = ["gateway", "--port", "0", "--format", "json", ...limits];
-    const gateway = network.command(args, {}, { env: { LLOOM_GATEWAY_KEYS: KEY } });
-    const [{ url, address }, ableRole, plainRole] = await Promise.all([
-      readyOf(gateway),
-      network.executor({
-        backends: [able, vllm],
-        backend: 'features = ["tools", "parallel_tools"]',
-      }),
-      network.executor({
-        backends: [plain, ollama],
-        config: [
-          `[pricing.models."${PAID_MODEL}"]`,
-          `inbound_price = "${PRICES.inbound}"`,
-          `outbound_price = "${PRICES.outbound}"`,
-          ...blockchain,
-          "[payments]",
-          `step_tokens = ${STEP_TOKENS}`,
-        ].join("\n"),
-      }),
-    ]);
-    for (const account of [address, plainRole.ready.address] as Address[]) {
-      await chain?.rpc.setBalance({ address: account, value: parseEther("10") });
-    }
-    const shared = { able, plain };
-    return new GatewayPlace(
-      ...[network, gateway, url!, ableRole, plainRole, vllm, ollama, shared, chain] as const,
-    );
-  }
+async function startGateway(
+  network: Network,
+  chain: PaymentChain | undefined,
+): Promise<Pick<GatewayPlace, "gateway" | "url"> & { readonly address: string }> {
+  // Whoever fails is asked again by the SDKs, if at all.
+  const settings = `[client.retry]\nmax_attempts = 1\n${blockchain(chain)}`;
+  await Deno.writeTextFile(`${await network.directory("client")}/config.toml`, settings);
+  const limits = ["--max-price", MAX_PRICE, "--budget-hour", BUDGET];
+  const gateway = network.command(
+    [
+      ...["gateway", "--port", "0", "--format", "json"],
+      ...(chain === undefined ? [] : limits),
+    ],
+    {},
+    { env: { LLOOM_GATEWAY_KEYS: KEY } },
+  );
+  const { url, address } = await readyOf(gateway);
+  return { gateway, url: url!, address };
+}
 
-  /** Ends everything. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.network[Symbol.asyncDispose]();
-    await this.chain?.[Symbol.asyncDispose]();
-  }
+/** The lines of a `config.toml` that name the chain. Anvil makes no block without a transaction. */
+function blockchain(chain: PaymentChain | undefined): string {
+  if (chain === undefined) return "";
+  const { rpcUrl } = chain;
+  return [
+    "[blockchain]",
+    `rpc_urls = ["${rpcUrl}"]`,
+    "chain_id = 31337",
+    "confirmations = 1",
+    "poll_ms = 50",
+    "",
+  ].join("\n");
+}
+
+/** The lines of a `config.toml` that set a price, and name the chain. */
+function pricing(chain: PaymentChain | undefined): string {
+  if (chain === undefined) return "";
+  return [
+    blockchain(chain),
+    `[pricing.models."${PAID_MODEL}"]`,
+    `inbound_price = "${PRICES.inbound}"`,
+    `outbound_price = "${PRICES.outbound}"`,
+    "[payments]",
+    `step_tokens = ${STEP_TOKENS}`,
+  ].join("\n");
 }
 
 /** Tests by name, in order: each leaves the place as it was. */
