@@ -2,6 +2,7 @@
  * The official clients, unmodified, against a gateway over a network of processes: OpenAI's,
  * Anthropic's and Vercel's. They share one network, since to start one takes longer than all of them.
  */
+import { missing } from "@lloom/host/foundry";
 import { openGatewayPlace } from "../support/gateway.ts";
 import { PROCESS_TEST } from "../support/network.ts";
 import { aiSdkTests } from "./sdk/ai_sdk.ts";
@@ -34,6 +35,7 @@ Deno.test("the gateway serves official clients", PROCESS_TEST, async (t) => {
   // These stop the gateway, in the end.
   for (const [name, test] of Object.entries(moneyTests)) {
     const ignore = place.chain === undefined;
-    await t.step({ name: `paid: ${name}`, ignore, fn: () => test(place) });
+    const why = ignore ? `: ${missing("anvil")}` : "";
+    await t.step({ name: `paid: ${name}${why}`, ignore, fn: () => test(place) });
   }
 });
