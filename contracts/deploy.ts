@@ -20,6 +20,7 @@ import {
   EXECUTOR_BOND_INIT_CODE_HASH,
   LLOOM_CHANNELS_INIT_CODE_HASH,
 } from "./generated/init_code_hashes.ts";
+import { minedReceipt } from "./mined_receipt.ts";
 
 const CONTRACTS = {
   LloomChannels: {
@@ -84,7 +85,7 @@ export async function deployContracts(options: DeployOptions): Promise<Deploymen
     transport,
   });
   const confirm = async (hash: Hex): Promise<TransactionReceipt> => {
-    const receipt = await reader.waitForTransactionReceipt({ hash });
+    const receipt = await minedReceipt(reader, hash);
     if (receipt.status !== "success") throw new Error(`deploy contracts: ${hash} was reverted`);
     return receipt;
   };

@@ -1,4 +1,5 @@
 import { LLOOM_CHANNELS_ADDRESS } from "@lloom/contracts";
+import { minedReceipt } from "@lloom/contracts/mined_receipt";
 import { type Address, fromHex, type Hex, ZERO_ADDRESS } from "@lloom/core/bytes";
 import {
   Chain,
@@ -189,7 +190,7 @@ test("channels are opened and topped up with tokens, allowed as far as needed", 
     bytecode: bytecode.object,
     account,
   });
-  const { contractAddress } = await world.rpc.waitForTransactionReceipt({ hash });
+  const { contractAddress } = await minedReceipt(world.rpc, hash);
   const token = contractAddress as Address;
   const mint = (amount: bigint) =>
     encodeFunctionData({

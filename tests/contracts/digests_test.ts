@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { deployContracts } from "@lloom/contracts/deploy";
+import { minedReceipt } from "@lloom/contracts/mined_receipt";
 import { toHex } from "@lloom/core/bytes";
 import {
   createTypedDataHasher,
@@ -66,7 +67,7 @@ Deno.test({
       account: privateKeyToAccount(FUNDED_KEY),
     }).extend(publicActions).extend(walletActions);
     const hash = await client.deployContract({ abi: abi as Abi, bytecode: bytecode.object });
-    const { contractAddress } = await client.waitForTransactionReceipt({ hash });
+    const { contractAddress } = await minedReceipt(client, hash);
     assert.ok(contractAddress !== null && contractAddress !== undefined);
     const read = (functionName: string, args: readonly unknown[]) =>
       client.readContract({ address: contractAddress, abi: abi as Abi, functionName, args });

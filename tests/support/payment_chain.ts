@@ -1,5 +1,6 @@
 /** A chain with the payment contracts, a client, an executor and signed vouchers. @module */
 import { LLOOM_CHANNELS_ABI, LLOOM_CHANNELS_ADDRESS } from "@lloom/contracts";
+import { minedReceipt } from "@lloom/contracts/mined_receipt";
 import { deployContracts } from "@lloom/contracts/deploy";
 import { type Address, type Hash, type Hex, toHex, ZERO_ADDRESS } from "@lloom/core/bytes";
 import {
@@ -144,7 +145,7 @@ export class PaymentChain implements AsyncDisposable {
       data: encodeFunctionData(call),
       value,
     });
-    return await this.rpc.waitForTransactionReceipt({ hash });
+    return await minedReceipt(this.rpc, hash);
   }
 
   /** What an account may withdraw, in wei. */
