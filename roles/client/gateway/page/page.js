@@ -92,7 +92,11 @@ function showProblem(error, of) {
 
 async function ask() {
   const model = models.get(modelList.value);
-  if (answering !== undefined || model === undefined || prompt.value.trim() === "") return;
+  if (answering !== undefined || prompt.value.trim() === "") return;
+  if (model === undefined) {
+    status.textContent = "No model is there yet: send again once one is listed.";
+    return;
+  }
   if (!limit.validity.valid) settings.open = true; // or the browser has nothing to point at
   if (!composer.reportValidity()) return;
   const question = { role: "user", content: prompt.value };
