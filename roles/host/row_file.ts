@@ -69,6 +69,8 @@ export class RowFile implements Disposable {
 
   /** Lets go of it. */
   [Symbol.dispose](): void {
+    // Said, for a child that is just being started holds a copy of the open file for a moment.
+    this.#file.unlockSync();
     this.#file.close();
   }
 }
