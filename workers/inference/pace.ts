@@ -6,10 +6,10 @@ export const PACE_MS = 8;
  * Batches that all answers together send in a second: each costs both ends of the network some tens
  * of microseconds, whatever is in it.
  */
-const BATCHES_PER_S = 5000;
+const BATCHES_PER_S = 2500;
 
 /**
- * The pace of all answers in one worker. Up to forty of them send every {@linkcode PACE_MS}; more than
+ * The pace of all answers in one worker. Up to twenty of them send every {@linkcode PACE_MS}; more than
  * that leave longer between their batches, and send together.
  */
 export class Pace {
