@@ -129,8 +129,11 @@ export const MAX_CLOCK_SKEW_S = 30;
  * minutes. At 210 bytes each, 110 MiB. Beyond it, requests are refused.
  */
 export const MAX_LIVE_NONCES = 1 << 19;
-/** Nonces of one client among them: 100 requests a second that may take ten minutes. */
-export const MAX_LIVE_NONCES_PER_CLIENT = 1 << 16;
+/**
+ * Nonces of one client among them: 400 requests a second that may take five minutes each, as a gateway
+ * asks for all who use it. A quarter of all, so that one client alone shortens nobody's deadlines.
+ */
+export const MAX_LIVE_NONCES_PER_CLIENT = 1 << 17;
 /** Deadlines that are accepted of busy clients once half of all nonces that can be are remembered. */
 export const SHORT_DEADLINE_S = 120;
 /** Live nonces up to which a client is not busy, and may still ask for any deadline. */
