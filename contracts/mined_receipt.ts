@@ -1,5 +1,5 @@
 /** Waits until a transaction is in a block. @module */
-import { type Hex, type TransactionReceipt, TransactionReceiptNotFoundError } from "viem";
+import { type Hex, TransactionReceiptNotFoundError } from "viem";
 
 /** Between two looks. */
 const POLL_MS = 100;
@@ -7,9 +7,9 @@ const POLL_MS = 100;
 const TIMEOUT_MS = 180_000;
 
 /** What a receipt is asked from. */
-export interface ReceiptReader {
+export interface ReceiptReader<Receipt> {
   /** Asks once; rejects while there is none. */
-  getTransactionReceipt(args: { readonly hash: Hex }): Promise<TransactionReceipt>;
+  getTransactionReceipt(args: { readonly hash: Hex }): Promise<Receipt>;
 }
 
 /**
@@ -18,7 +18,10 @@ export interface ReceiptReader {
  * moment after the first look.
  * @throws {Error} if it is in none after three minutes
  */
-export async function minedReceipt(reader: ReceiptReader, hash: Hex): Promise<TransactionReceipt> {
+export async function minedReceipt<Receipt>(
+  reader: ReceiptReader<Receipt>,
+  hash: Hex,
+): Promise<Receipt> {
   const endMs = performance.now() + TIMEOUT_MS;
   for (;;) {
     try {

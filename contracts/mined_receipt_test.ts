@@ -6,8 +6,8 @@ const HASH = "0x01";
 
 Deno.test("a transaction is found though no block comes after its own", async () => {
   let looks = 0;
-  const receipt = { transactionHash: HASH } as unknown as Awaited<ReturnType<typeof minedReceipt>>;
-  const reader: ReceiptReader = {
+  const receipt = { transactionHash: HASH };
+  const reader: ReceiptReader<typeof receipt> = {
     getTransactionReceipt: ({ hash }) =>
       ++looks < 3
         ? Promise.reject(new TransactionReceiptNotFoundError({ hash }))
@@ -18,6 +18,8 @@ Deno.test("a transaction is found though no block comes after its own", async ()
 });
 
 Deno.test("a chain that fails is told at once", async () => {
-  const reader: ReceiptReader = { getTransactionReceipt: () => Promise.reject(new Error("down")) };
+  const reader: ReceiptReader<never> = {
+    getTransactionReceipt: () => Promise.reject(new Error("down")),
+  };
   await assert.rejects(minedReceipt(reader, HASH), /down/);
 });
